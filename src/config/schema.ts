@@ -1,0 +1,152 @@
+import { z } from 'zod';
+
+const Milliseconds = z.number().int().positive();
+const PullSpecText = z.string().min(1);
+
+/** The service's own HTTP side. Names in brackets are IIB's (rest-api.md §10). */
+const Api = z.strictObject({
+  host: z.string().default('127.0.0.1'),
+  port: z.number().int().min(0).max(65535).default(8080),
+  /** Base URL in answers; made from the Host header of the request when absent. */
+  publicUrl: z.url().optional(),
+  /** Header in which a trusted proxy hands over the authenticated user. */
+  userHeader: z.string().default('X-Remote-User'),
+  /** Peer addresses whose user header is believed; from all others it is dropped. */
+  trustedProxies: z.array(z.string()).default(['127.0.0.1', '::1']),
+  /** Anonymous callers may POST and PATCH [LOGIN_DISABLED]. */
+  loginDisabled: z.boolean().default(false),
+  /** Principals allowed to PATCH [IIB_WORKER_USERNAMES]. */
+  workerUsers: z.array(z.string()).default([]),
+  maxPerPage: z.number().int().positive().default(20),
+  graphModeOptions: z.array(z.string()).default(['replaces', 'semver', 'semver-skippatch']),
+  graphModeIndexAllowList: z.array(z.string()).default([]),
+  /** Bytes; larger bodies get 413. */
+  bodyLimit: z
+    .number()
+    .int()
+    .positive()
+    .default(16 * 1024 * 1024),
+});
+
+const Storage = z.strictObject({
+  /** Request logs, `{id}.log` [IIB_REQUEST_LOGS_DIR]; also enables the logs route. */
+  logsDir: z.string().optional(),
+  relatedBundlesDir: z.string().optional(),
+  nestedBundlesDir: z.string().optional(),
+  /** Days after the newest state until artifacts count as expired [IIB_REQUEST_DATA_DAYS_TO_LIVE]. */
+  daysToLive: z.number().int().min(0).default(3),
+});
+
+const Registry = z.strictObject({
+  /** Registry of output pull specs [iib_registry]. */
+  output: z.string(),
+  /** [iib_image_push_template] */
+  pushTemplate: z.string().default('{registry}/iib-build:{request_id}'),
+  /** Replaces `output` in reported pull specs [iib_index_image_output_registry]. */
+  publicOutput: z.string().optional(),
+  /** Docker config with the service's own credentials; re-read at each use. */
+  authFile: z.string().optional(),
+  /** Registries (host:port) spoken to over plain HTTP. */
+  insecure: z.array(z.string()).default([]),
+  /** [iib_index_db_artifact_registry], [iib_index_db_artifact_template], [iib_index_db_artifact_tag_template] */
+  artifactRegistry: z.string(),
+  artifactTemplate: z.string().default('{registry}/index-db:{tag}'),
+  artifactTagTemplate: z.string().default('{image_name}-{tag}'),
+  emptyTag: z.string().default('empty'),
+});
+
+const Cluster = z.strictObject({
+  /** API server URL [iib_konflux_cluster_url]. */
+  url: z.url(),
+  namespace: z.string(),
+  /** File with the bearer token; read again at each use so that a renewed token is taken up. */
+  tokenFile: z.string(),
+  caFile: z.string(),
+});
+
+/** One catalog repository [IIB_INDEX_TO_GITLAB_PUSH_MAP, iib_index_configs_gitlab_tokens_map]. */
+const Catalog = z.strictObject({
+  /** `registry/namespace/repo` of the index, without tag or digest. */
+  index: z.string(),
+  /** GitLab project URL, with or without `.git`. */
+  repository: z.url(),
+  /** File holding the GitLab token (api and write_repository scopes). */
+  tokenFile: z.string(),
+  /** Template name of the PipelineRun that builds the catalog; the newest run of any template when absent. */
+  pipeline: z.string().optional(),
+});
+
+export const Config = z.strictObject({
+  databaseUrl: z.string(),
+  /** File with 32 random bytes in base64: key for tokens that wait in the database with their request. */
+  secretKeyFile: z.string(),
+  /** Directory for mirrors, caches and workspaces. */
+  stateDir: z.string(),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  /** Prefix in branch names [iib_environment_name]. */
+  environment: z
+    .string()
+    .regex(/^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$/)
+    .optional(),
+  api: Api.prefault({}),
+  storage: Storage.prefault({}),
+  registry: Registry,
+  catalogs: z.array(Catalog).default([]),
+  /**
+   * Directory with more catalogs, one YAML file each, read again when something in it changes:
+   * a new index needs no restart.
+   */
+  catalogsDir: z.string().optional(),
+  cluster: Cluster,
+  /** scope → OCP version → pull spec [IIB_BINARY_IMAGE_CONFIG]. */
+  binaryImages: z.partialRecord(z.enum(['prod', 'stage', 'dev']), z.record(z.string(), PullSpecText)).default({}),
+  /** [IIB_BINARY_IMAGE_LESS_ARCHES_ALLOWED_VERSIONS]: pull specs in spite of its name (request-handling.md §4). */
+  fewerArchesAllowed: z.array(z.string()).default([]),
+  opm: z.strictObject({
+    /** Directory of executables named `opm-vX.Y.Z`; the PATH when absent. */
+    dir: z.string().optional(),
+    /** OCP version → executable [iib_ocp_opm_mapping]. */
+    versions: z.record(z.string(), z.string()),
+    /** [iib_default_opm] */
+    default: z.string(),
+    /** MiB of address space an opm process may use. */
+    memory: z.number().int().positive().default(16384),
+    timeout: Milliseconds.default(30 * 60_000),
+  }),
+  /** [iib_required_labels] */
+  requiredLabels: z.record(z.string(), z.string()).default({}),
+  /** user → {old registry: new registry} [iib_related_image_registry_replacement] */
+  relatedImageRegistries: z.record(z.string(), z.record(z.string(), z.string())).default({}),
+  /** At most so many bundles in one opm call [iib_deprecate_bundles_limit]. */
+  deprecateLimit: z.number().int().positive().default(200),
+  worker: z
+    .strictObject({
+      /** Jobs one worker process runs side by side. */
+      concurrency: z.number().int().positive().default(20),
+    })
+    .prefault({}),
+  /** Milliseconds. */
+  deadlines: z
+    .strictObject({
+      /** Transient failures are tried again so long; the request fails after it. */
+      patience: Milliseconds.default(10 * 60_000),
+      /** From the push to a PipelineRun of that commit. */
+      runAppears: Milliseconds.default(5 * 60_000),
+      /** From its creation to its start (queues). */
+      runStarts: Milliseconds.default(4 * 3600_000),
+      /** From its start to its end [iib_konflux_pipeline_timeout]. */
+      runEnds: Milliseconds.default(1800_000),
+      /** From the first try to a merged merge request. */
+      merge: Milliseconds.default(10 * 60_000),
+      /** One HTTP call to a registry, GitLab or the cluster. */
+      call: Milliseconds.default(60_000),
+      /** The slow poll beside the watch. */
+      poll: Milliseconds.default(60_000),
+    })
+    .prefault({}),
+});
+export type Config = z.infer<typeof Config>;
+export type CatalogConfig = z.infer<typeof Catalog>;
+export type RegistryConfig = z.infer<typeof Registry>;
+export type ClusterConfig = z.infer<typeof Cluster>;
+export { Catalog as CatalogConfigSchema };

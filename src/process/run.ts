@@ -1,0 +1,109 @@
+import { execa } from 'execa';
+import pLimit from 'p-limit';
+import { Failure } from '../errors/failure.ts';
+
+export interface RunOptions {
+  cwd?: string;
+  /** Added to a small inherited environment (PATH, HOME, proxies, CA files); the rest of ours does not reach children. */
+  env?: Record<string, string>;
+  /** Milliseconds after which the child's whole process group is killed. */
+  timeout: number;
+  signal?: AbortSignal;
+  input?: string;
+  /** Address space limit in MiB; a child that wants more dies (spec/opm-and-index-db.md §2.1, loop guard). */
+  memory?: number;
+}
+
+export interface Ran {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+const INHERITED = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'TMPDIR',
+  'SSL_CERT_FILE',
+  'SSL_CERT_DIR',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+];
+
+/** CPU-heavy children of one process share this many places. */
+const places = pLimit(Number(process.env.INDEXWRIGHT_CHILDREN ?? 3));
+
+/** The environment children get: ours, narrowed to what programs need. */
+export function childEnvironment(extra: Record<string, string> = {}): Record<string, string> {
+  const inherited = INHERITED.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  return { ...Object.fromEntries(inherited), ...extra };
+}
+
+/**
+ * Runs a program to its end and gives its exit code and output; a non-zero exit is not an error here.
+ *
+ * @throws Failure `process_timeout` when killed at the timeout, `process_failed` when it cannot be started or dies by a
+ *   signal; the signal's reason when aborted. Messages name the program only, never its arguments.
+ */
+export async function run(program: string, args: readonly string[], options: RunOptions): Promise<Ran> {
+  return places(async () => {
+    options.signal?.throwIfAborted();
+    const [file, argv] =
+      options.memory === undefined
+        ? [program, args]
+        : ['prlimit', [`--as=${options.memory * 1024 * 1024}`, program, ...args]];
+    const child = execa(file, argv, {
+      cwd: options.cwd ?? process.cwd(),
+      env: childEnvironment(options.env),
+      extendEnv: false,
+      detached: true,
+      cleanup: false,
+      reject: false,
+      stripFinalNewline: false,
+      maxBuffer: 512 * 1024 * 1024,
+      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    });
+    // The group, not the child: a grandchild that holds stdout would keep us waiting (feasibility: execa's own timeout does).
+    const killGroup = () => {
+      if (child.pid !== undefined) {
+        try {
+          process.kill(-child.pid, 'SIGKILL');
+        } catch {
+          // gone already
+        }
+      }
+    };
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      killGroup();
+    }, options.timeout);
+    options.signal?.addEventListener('abort', killGroup);
+    process.on('exit', killGroup);
+    try {
+      const result = await child;
+      options.signal?.throwIfAborted();
+      if (timedOut)
+        throw new Failure('process_timeout', `${program} did not finish within ${options.timeout / 1000} s`);
+      if (result.exitCode === undefined) {
+        throw new Failure(
+          'process_failed',
+          `${program} ${result.signal ? `was ended by ${result.signal}` : 'could not be started'}`,
+          {
+            cause: result.code ?? result.stderr,
+          },
+        );
+      }
+      return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', killGroup);
+      process.off('exit', killGroup);
+    }
+  });
+}
