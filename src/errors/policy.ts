@@ -21,6 +21,9 @@ export const policy = {
   package_only_in_catalog: 'user',
   from_index_changed: 'user',
   request_cancelled: 'user',
+  request_finished: 'user',
+  request_forbidden: 'user',
+  request_unreadable: 'user',
   type_not_supported: 'user',
 
   // registry
@@ -28,6 +31,7 @@ export const policy = {
   image_unreadable: 'user',
   pull_spec_invalid: 'user',
   registry_denied: 'user',
+  registry_refused: 'user',
   registry_unavailable: 'transient',
   copy_failed: 'transient',
 
@@ -45,7 +49,7 @@ export const policy = {
   gitlab_refused: 'user',
   branch_missing: 'user',
   push_refused: 'user',
-  merge_not_ready: 'transient',
+  merge_not_ready: 'user',
   merge_refused: 'user',
   merge_request_closed: 'user',
   target_moved: 'conflict',
@@ -57,6 +61,7 @@ export const policy = {
   pipeline_failed: 'user',
   pipeline_timeout: 'user',
   pipeline_result_missing: 'user',
+  pipeline_gone: 'user',
 
   // ourselves
   configuration_invalid: 'internal',

@@ -37,3 +37,34 @@ export async function patiently<T>(
     }
   }
 }
+
+/** The same object whose asynchronous methods each go through `patiently`. */
+export function patient<T extends object>(
+  target: T,
+  patience: Patience,
+  signal: AbortSignal,
+  onRetry?: (failure: Failure, wait: number) => void,
+): T {
+  return new Proxy(target, {
+    get(object, name, receiver) {
+      const member = Reflect.get(object, name, receiver) as unknown;
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        const call = () => Reflect.apply(member, object, args) as unknown;
+        const first = call();
+        if (!(first instanceof Promise)) return first;
+        let pending: Promise<unknown> | undefined = first;
+        return patiently(
+          patience,
+          signal,
+          async () => {
+            const attempt = pending ?? call();
+            pending = undefined;
+            return attempt;
+          },
+          onRetry,
+        );
+      };
+    },
+  });
+}

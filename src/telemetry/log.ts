@@ -3,9 +3,15 @@ import { mask } from './secrets.ts';
 
 export type Log = pino.Logger;
 
-/** One JSON line per event on the given file descriptor (stderr by default), secrets masked. */
-export function createLog(level: string, name: string, fd = 2): Log {
-  const destination = pino.destination({ fd, sync: true });
+const STDERR = 2;
+
+/**
+ * One JSON line per event on stderr, secrets masked.
+ *
+ * @param tell gets every line, masked, as well
+ */
+export function createLog(level: string, name: string, tell?: (line: string) => void): Log {
+  const destination = pino.destination({ fd: STDERR, sync: true });
   return pino(
     {
       name,
@@ -14,6 +20,12 @@ export function createLog(level: string, name: string, fd = 2): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: pino.stdSerializers.errWithCause },
     },
-    { write: (line: string) => void destination.write(mask(line)) },
+    {
+      write: (line: string) => {
+        const masked = mask(line);
+        destination.write(masked);
+        tell?.(masked);
+      },
+    },
   );
 }
