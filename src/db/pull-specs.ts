@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm';
+import type { Database } from './pool.ts';
+import { pullSpecs } from './schema.ts';
+
+const digestOf = (spec: string) => createHash('sha256').update(spec).digest();
+
+/** Makes pull specs known (rest-api.md §4: filters refuse unknown ones). Sorted, so that two transactions never wait crosswise. */
+export async function learnPullSpecs(tx: Database, specs: readonly string[]): Promise<void> {
+  const sorted = [...new Set(specs)].sort();
+  if (sorted.length === 0) return;
+  await tx.execute(
+    sql`insert into ${pullSpecs} (digest, spec)
+      select * from unnest(${sql.param(sorted.map(digestOf))}::bytea[], ${sql.param(sorted)}::text[])
+      on conflict do nothing`,
+  );
+}
+
+/** Names the operator package of each pull spec, for all requests at once (rest-api.md §3.4). */
+export async function assignPackages(
+  tx: Database,
+  mapping: Readonly<Record<string, readonly string[]>>,
+): Promise<void> {
+  const packageOf = new Map(Object.entries(mapping).flatMap(([name, specs]) => specs.map((spec) => [spec, name])));
+  const specs = [...packageOf.keys()].sort();
+  if (specs.length === 0) return;
+  const packages = specs.map((spec) => packageOf.get(spec));
+  await tx.execute(
+    sql`insert into ${pullSpecs} (digest, spec, package)
+      select * from unnest(${sql.param(specs.map(digestOf))}::bytea[], ${sql.param(specs)}::text[],
+        ${sql.param(packages)}::text[])
+      on conflict (digest) do update set package = excluded.package`,
+  );
+}
+
+/** The packages known for these pull specs; specs without one are left out. */
+export async function packagesOf(db: Database, specs: readonly string[]): Promise<Map<string, string>> {
+  if (specs.length === 0) return new Map();
+  const rows = await db
+    .select({ spec: pullSpecs.spec, package: pullSpecs.package })
+    .from(pullSpecs)
+    .where(and(inArray(pullSpecs.digest, specs.map(digestOf)), isNotNull(pullSpecs.package)));
+  return new Map(rows.map((row) => [row.spec, row.package ?? '']));
+}
+
+/** Whether the service has seen this pull spec in any role. */
+export async function isKnown(db: Database, spec: string): Promise<boolean> {
+  const rows = await db
+    .select({ one: sql`1` })
+    .from(pullSpecs)
+    .where(eq(pullSpecs.digest, digestOf(spec)))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/** Whether the service has seen any pull spec that starts with `prefix`, compared byte for byte (rest-api.md D4). */
+export async function isKnownPrefix(db: Database, prefix: string): Promise<boolean> {
+  const rows = await db.select({ one: sql`1` }).from(pullSpecs).where(startsWith(pullSpecs.spec, prefix)).limit(1);
+  return rows.length > 0;
+}
+
+/** `column` starts with `prefix`: the first 512 characters by index, the rest by looking. */
+export function startsWith(column: unknown, prefix: string) {
+  return sql`(left(${column}, 512) collate "C") ^@ left(${prefix}, 512) and starts_with(${column}, ${prefix})`;
+}

@@ -1,0 +1,181 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigserial,
+  check,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  serial,
+  text,
+  timestamp,
+} from 'drizzle-orm/pg-core';
+
+/** The request types of IIB (rest-api.md §3.1). No other may ever appear under v1. */
+export const REQUEST_TYPES = [
+  'add',
+  'rm',
+  'regenerate-bundle',
+  'merge-index-image',
+  'create-empty-index',
+  'recursive-related-bundles',
+  'fbc-operations',
+  'add-deprecations',
+] as const;
+export type RequestTypeName = (typeof REQUEST_TYPES)[number];
+
+/** The states of a request (rest-api.md §5); the last two are final. */
+export const STATES = ['in_progress', 'complete', 'failed'] as const;
+export type State = (typeof STATES)[number];
+
+/** Microseconds matter in answers (rest-api.md §0), and a JavaScript Date has only milliseconds: kept as text. */
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 6, mode: 'string' });
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
+
+export const batches = pgTable('batches', {
+  id: serial('id').primaryKey(),
+  /** JSON text as the client sent it: numbers beyond 2^53 survive (rest-api.md §0). Null when none were given. */
+  annotations: text('annotations'),
+});
+
+/** A delivery: what is proposed, built, merged and published together. It carries one request or several. */
+export const deliveries = pgTable(
+  'deliveries',
+  {
+    id: serial('id').primaryKey(),
+    /** Named queue of (catalog repository, branch) for overwrites, null for throw-away deliveries. */
+    lane: text('lane'),
+    state: text('state', { enum: ['open', 'undoing', 'complete', 'undone'] })
+      .notNull()
+      .default('open'),
+    /** Fencing token: taken by each job that works on the delivery; a write with an older one is refused. */
+    epoch: integer('epoch').notNull().default(0),
+    /** Values the steps need, decided once after the change and before the first effect. */
+    plan: jsonb('plan'),
+    /** Why it is being undone: {code, message}. */
+    failure: jsonb('failure'),
+    /** The last undo that did not work yet; null when there is none. Shown on the request. */
+    undoError: text('undo_error'),
+    createdAt: instant('created_at').notNull().defaultNow(),
+    endedAt: instant('ended_at'),
+  },
+  (t) => [index('deliveries_open').on(t.lane).where(sql`${t.endedAt} is null`)],
+);
+
+/** The journal: intent before the effect, outcome after it. */
+export const deliverySteps = pgTable(
+  'delivery_steps',
+  {
+    deliveryId: integer('delivery_id')
+      .notNull()
+      .references(() => deliveries.id),
+    /** 1, 2, … in order of running; a rebuilt delivery goes on counting. */
+    seq: integer('seq').notNull(),
+    name: text('name').notNull(),
+    intent: jsonb('intent').notNull(),
+    outcome: jsonb('outcome'),
+    /** Links and counts people want to see, e.g. the merge request's URL. */
+    notes: jsonb('notes'),
+    startedAt: instant('started_at').notNull().defaultNow(),
+    endedAt: instant('ended_at'),
+    undoneAt: instant('undone_at'),
+  },
+  (t) => [primaryKey({ columns: [t.deliveryId, t.seq] })],
+);
+
+export const requests = pgTable(
+  'requests',
+  {
+    id: serial('id').primaryKey(),
+    batchId: integer('batch_id')
+      .notNull()
+      .references(() => batches.id),
+    type: text('type', { enum: REQUEST_TYPES }).notNull(),
+    /** The principal, verbatim; null = anonymous. */
+    user: text('user'),
+    /** The validated payload without secrets, as the type's payload.ts defines it. */
+    payload: jsonb('payload').notNull(),
+    /** What the worker found out and made (arches, *_resolved, index_image, …), as the type's view.ts defines it. */
+    outcome: jsonb('outcome').notNull().default({}),
+    /** The newest state, kept here by a trigger on request_states so that lists need no join. */
+    state: text('state', { enum: STATES }).notNull().default('in_progress'),
+    stateReason: text('state_reason').notNull().default(''),
+    updated: instant('updated').notNull().default(sql`now()`),
+    /** Filter columns of GET /builds (rest-api.md §4); null where the type has no such key. */
+    fromIndex: text('from_index'),
+    indexImage: text('index_image'),
+    lane: text('lane'),
+    deliveryId: integer('delivery_id').references(() => deliveries.id),
+    cancelledAt: instant('cancelled_at'),
+  },
+  (t) => [
+    index('requests_batch').on(t.batchId),
+    index('requests_state').on(t.state, t.id),
+    index('requests_type').on(t.type, t.id),
+    // b-tree rows are limited to about 2.6 kB (rest-api.md D25): long values are found by hash, prefixes by a cut.
+    index('requests_user_hash').on(sql`md5(${t.user})`, t.id),
+    index('requests_from_index_hash').on(sql`md5(${t.fromIndex})`, t.id),
+    index('requests_from_index_prefix').on(sql`(left(${t.fromIndex}, 512) collate "C")`, t.id),
+    index('requests_index_image_hash').on(sql`md5(${t.indexImage})`, t.id),
+    index('requests_delivery').on(t.deliveryId),
+    index('requests_lane_waiting').on(t.lane, t.id).where(sql`${t.state} = 'in_progress'`),
+    check('requests_type_known', sql.raw(`type in (${REQUEST_TYPES.map((type) => `'${type}'`).join(', ')})`)),
+    check('requests_state_known', sql.raw(`state in (${STATES.map((state) => `'${state}'`).join(', ')})`)),
+  ],
+);
+
+/** Append-only: triggers refuse updates, deletes and anything after a final state that changes it. */
+export const requestStates = pgTable(
+  'request_states',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    requestId: integer('request_id')
+      .notNull()
+      .references(() => requests.id),
+    state: text('state', { enum: STATES }).notNull(),
+    stateReason: text('state_reason').notNull(),
+    updated: instant('updated').notNull().default(sql`now()`),
+  },
+  (t) => [index('request_states_request').on(t.requestId, t.id)],
+);
+
+/** Tokens of a request, encrypted; the row goes when the request ends (rest-api.md §11, D23). */
+export const requestSecrets = pgTable('request_secrets', {
+  requestId: integer('request_id')
+    .primaryKey()
+    .references(() => requests.id),
+  sealed: bytea('sealed').notNull(),
+});
+
+/** Every pull spec the service has seen in any role; the package is global to the pull spec (rest-api.md §3.4). */
+export const pullSpecs = pgTable(
+  'pull_specs',
+  {
+    /** sha256 of the spec: the text itself may be longer than an index row can be (rest-api.md D25). */
+    digest: bytea('digest').primaryKey(),
+    spec: text('spec').notNull(),
+    package: text('package'),
+  },
+  (t) => [index('pull_specs_prefix').on(sql`(left(${t.spec}, 512) collate "C")`)],
+);
+
+/** Messages to be sent, written in the transaction of the state change they announce. */
+export const outbox = pgTable(
+  'outbox',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    kind: text('kind', { enum: ['build', 'batch'] }).notNull(),
+    requestId: integer('request_id').references(() => requests.id),
+    batchId: integer('batch_id')
+      .notNull()
+      .references(() => batches.id),
+    body: jsonb('body').notNull(),
+    createdAt: instant('created_at').notNull().defaultNow(),
+    sentAt: instant('sent_at'),
+    attempts: integer('attempts').notNull().default(0),
+    lastError: text('last_error'),
+  },
+  (t) => [index('outbox_waiting').on(t.id).where(sql`${t.sentAt} is null`)],
+);

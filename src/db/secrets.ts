@@ -1,0 +1,86 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { eq } from 'drizzle-orm';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { registerSecret } from '../telemetry/secrets.ts';
+import type { Database } from './pool.ts';
+import { requestSecrets } from './schema.ts';
+
+/** The payload values that are never stored in clear, shown or logged (rest-api.md §11). */
+export const Secrets = z
+  .strictObject({
+    overwrite_from_index_token: z.string(),
+    overwrite_target_index_token: z.string(),
+    registry_auths: z.strictObject({ auths: z.record(z.string(), z.strictObject({ auth: z.string() })) }),
+  })
+  .partial();
+export type Secrets = z.infer<typeof Secrets>;
+
+/** The key that seals tokens while their request waits; 32 bytes. */
+export type SealingKey = Buffer & { readonly __brand: 'SealingKey' };
+
+const NONCE = 12;
+const TAG = 16;
+
+/**
+ * Reads the key: 32 bytes in base64.
+ *
+ * @throws Failure `configuration_invalid` when the file is missing or holds something else
+ */
+export function readSealingKey(file: string): SealingKey {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (cause) {
+    throw new Failure('configuration_invalid', 'The file named by secretKeyFile cannot be read', { cause });
+  }
+  const key = Buffer.from(text, 'base64');
+  if (key.length !== 32) throw new Failure('configuration_invalid', 'secretKeyFile must hold 32 bytes in base64');
+  registerSecret(text);
+  return key as SealingKey;
+}
+
+/** Stores a request's secrets under AES-256-GCM; the request's id is bound in, so rows cannot be swapped. Nothing is stored when there are none. */
+export async function sealSecrets(tx: Database, key: SealingKey, requestId: number, secrets: Secrets): Promise<void> {
+  remember(secrets);
+  if (Object.keys(secrets).length === 0) return;
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(`request ${requestId}`));
+  const text = Buffer.concat([cipher.update(JSON.stringify(Secrets.parse(secrets))), cipher.final()]);
+  const sealed = Buffer.concat([nonce, cipher.getAuthTag(), text]);
+  await tx.insert(requestSecrets).values({ requestId, sealed });
+}
+
+/**
+ * The secrets of a request; `{}` when it has none or they were forgotten. Their values are masked in the log from here on.
+ *
+ * @throws Failure `configuration_invalid` when they were sealed with another key
+ */
+export async function openSecrets(db: Database, key: SealingKey, requestId: number): Promise<Secrets> {
+  const [row] = await db.select().from(requestSecrets).where(eq(requestSecrets.requestId, requestId));
+  if (!row) return {};
+  const tag = row.sealed.subarray(NONCE, NONCE + TAG);
+  const decipher = createDecipheriv('aes-256-gcm', key, row.sealed.subarray(0, NONCE))
+    .setAAD(Buffer.from(`request ${requestId}`))
+    .setAuthTag(tag);
+  let text: string;
+  try {
+    text = Buffer.concat([decipher.update(row.sealed.subarray(NONCE + TAG)), decipher.final()]).toString();
+  } catch (cause) {
+    throw new Failure('configuration_invalid', 'The tokens of the request were sealed with another key', { cause });
+  }
+  const secrets = Secrets.parse(JSON.parse(text));
+  remember(secrets);
+  return secrets;
+}
+
+/** Removes the secrets of a request that has ended; no-op when there are none (rest-api.md D23). */
+export async function forgetSecrets(tx: Database, requestId: number): Promise<void> {
+  await tx.delete(requestSecrets).where(eq(requestSecrets.requestId, requestId));
+}
+
+function remember({ registry_auths, ...tokens }: Secrets): void {
+  for (const token of Object.values(tokens)) registerSecret(token);
+  for (const { auth } of Object.values(registry_auths?.auths ?? {})) registerSecret(auth);
+}
