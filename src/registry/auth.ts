@@ -1,0 +1,152 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { registerSecret } from '../telemetry/secrets.ts';
+import { namesRegistry } from './pull-spec.ts';
+
+export type Credential =
+  | { kind: 'password'; user: string; password: string }
+  /** OAuth2 refresh token, as `docker login` keeps it for some registries. */
+  | { kind: 'identity'; token: string };
+
+/**
+ * Credentials by registry or `registry/path`, most specific first at lookup. A value: nothing changes one,
+ * so that closing a token's scope is forgetting the store that has it (request-handling.md §2.1, §2.2).
+ */
+export type CredentialStore = ReadonlyMap<string, Credential>;
+
+export const noCredentials: CredentialStore = new Map();
+
+const Auths = z.record(
+  z.string(),
+  z.looseObject({
+    auth: z.string().optional(),
+    username: z.string().optional(),
+    password: z.string().optional(),
+    identitytoken: z.string().optional(),
+  }),
+);
+const DockerConfig = z.looseObject({ auths: Auths.default({}) });
+
+/**
+ * Reads a docker config file; of it, only `auths` counts. Every secret in it is registered for masking.
+ *
+ * @throws Failure `configuration_invalid` when it is not there, not readable or not a docker config
+ */
+export async function readAuthFile(path: string): Promise<CredentialStore> {
+  try {
+    return merge(noCredentials, DockerConfig.parse(JSON.parse(await readFile(path, 'utf8'))).auths);
+  } catch (cause) {
+    // JSON.parse quotes what it read in its message, which may be a password.
+    throw new Failure('configuration_invalid', 'The registry credentials of the service cannot be read', {
+      cause: cause instanceof SyntaxError ? `${path} is not JSON` : cause,
+    });
+  }
+}
+
+/**
+ * The store with the `auths` of a docker config laid over it (`registry_auths`, request-handling.md §2.3).
+ *
+ * @throws Failure `request_invalid` when they are not a docker config's
+ */
+export function withAuths(store: CredentialStore, auths: unknown): CredentialStore {
+  const parsed = Auths.safeParse(auths ?? {});
+  if (!parsed.success) throw new Failure('request_invalid', 'The registry credentials are not valid docker auths');
+  return merge(store, parsed.data);
+}
+
+/**
+ * The store with one more entry, for nothing but the repository of the pull spec; broader entries stay
+ * (request-handling.md §2.2). Without token the store as it is.
+ *
+ * @param token `user:password`
+ * @throws Failure `pull_spec_invalid` when the pull spec names no registry, `request_invalid` when the token has no colon
+ */
+export function withEntry(store: CredentialStore, pullSpec: string, token: string | undefined): CredentialStore {
+  if (!token) return store;
+  return new Map(store).set(scopeOf(pullSpec), passwordFrom(token));
+}
+
+/** The credential for a repository: that of the longest path that leads to it, down to the registry's own. */
+export function credentialFor(store: CredentialStore, registry: string, repository: string): Credential | undefined {
+  for (let path = `${registry}/${repository}`; ; path = path.slice(0, path.lastIndexOf('/'))) {
+    const credential = store.get(path);
+    if (credential !== undefined || !path.includes('/')) return credential;
+  }
+}
+
+/**
+ * Writes the store for child processes into a directory only we can read.
+ *
+ * @returns the environment that makes opm (all versions, opm-and-index-db.md §5.1) and skopeo use it
+ */
+export async function writeAuthDirectory(store: CredentialStore, dir: string): Promise<Record<string, string>> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await chmod(dir, 0o700);
+  const auths = Object.fromEntries([...store].map(([key, credential]) => [key, entryOf(credential)]));
+  const path = join(dir, 'config.json');
+  await writeFile(path, JSON.stringify({ auths }), { mode: 0o600 });
+  return { DOCKER_CONFIG: dir, REGISTRY_AUTH_FILE: path };
+}
+
+function entryOf(credential: Credential): Record<string, string> {
+  if (credential.kind === 'identity') return { auth: base64('<token>:'), identitytoken: credential.token };
+  return { auth: base64(`${credential.user}:${credential.password}`) };
+}
+
+function merge(store: CredentialStore, auths: z.infer<typeof Auths>): CredentialStore {
+  const merged = new Map(store);
+  for (const [key, entry] of Object.entries(auths)) {
+    const credential = credentialOf(entry);
+    if (credential !== undefined) merged.set(normalKey(key), credential);
+  }
+  return merged;
+}
+
+function credentialOf(entry: z.infer<typeof Auths>[string]): Credential | undefined {
+  if (entry.identitytoken) {
+    registerSecret(entry.identitytoken);
+    return { kind: 'identity', token: entry.identitytoken };
+  }
+  if (entry.auth) return passwordFrom(Buffer.from(entry.auth, 'base64').toString('utf8'));
+  if (entry.username === undefined || entry.password === undefined) return undefined;
+  return passwordFrom(`${entry.username}:${entry.password}`);
+}
+
+function passwordFrom(token: string): Credential {
+  const colon = token.indexOf(':');
+  if (colon < 0) {
+    registerSecret(token);
+    throw new Failure('request_invalid', 'A registry token must have the form user:password');
+  }
+  registerSecret(token);
+  registerSecret(token.slice(colon + 1));
+  return { kind: 'password', user: token.slice(0, colon), password: token.slice(colon + 1) };
+}
+
+/** `docker login` writes some registries as URLs. */
+function normalKey(key: string): string {
+  const bare = key
+    .replace(/^https?:\/\//, '')
+    .replace(/\/+$/, '')
+    .replace(/\/v[12]$/, '');
+  return bare === 'index.docker.io' ? 'docker.io' : bare;
+}
+
+/** Not parsed strictly: a tag or digest gone wrong is for others to refuse, the scope is clear without them. */
+function scopeOf(pullSpec: string): string {
+  const name = (pullSpec.split('@')[0] ?? '').replace(/:[^/:]*$/, '');
+  const [registry = '', ...path] = name.split('/');
+  if (path.length === 0 || path.some((segment) => segment === '') || !namesRegistry(registry)) {
+    throw new Failure(
+      'pull_spec_invalid',
+      `Unable to determine the registry from the pull specification '${pullSpec}' for Docker authentication`,
+    );
+  }
+  return path.length === 1 ? registry : name;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}

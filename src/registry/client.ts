@@ -1,0 +1,128 @@
+import { Failure } from '../errors/failure.ts';
+import { bodyOf, notFound, refusal } from './answers.ts';
+import { type BlobCalls, createBlobCalls } from './blobs.ts';
+import { algorithmOf, digestOfBytes } from './digest.ts';
+import { createDigestCache } from './digest-cache.ts';
+import { createImageCalls, type ImageCalls } from './images.ts';
+import { ACCEPT, ImageConfig, type ImageManifest, type Manifest, parseManifest } from './manifest.ts';
+import { nameOf, parsePullSpec } from './pull-spec.ts';
+import { createTagCalls, isTombstone, type TagCalls } from './tags.ts';
+import { type Call, createTransport, type TransportOptions } from './transport.ts';
+
+export interface RegistryClient extends BlobCalls, ImageCalls, TagCalls {
+  /** Whether the registry answers and lets us in. */
+  ping(registry: string): Promise<void>;
+  /** The digest a pull spec has now, null where there is nothing. Never from the cache. */
+  digestOf(spec: string): Promise<string | null>;
+  manifest(spec: string): Promise<Manifest>;
+}
+
+export type RegistryClientOptions = TransportOptions;
+
+/** Bytes; larger manifests and configs are taken for an attack. */
+const LARGEST_DOCUMENT = 16 * 1024 * 1024;
+const CACHE_SIZE = 32 * 1024 * 1024;
+
+/**
+ * A client for container registries with one set of credentials. What a digest stands for is read once.
+ * Nothing is tried again in here.
+ *
+ * All calls throw Failure `registry_denied`, `registry_unavailable` or `pull_spec_invalid`, and what
+ * {@link createImageCalls}, {@link createBlobCalls} and {@link createTagCalls} say.
+ */
+export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
+  const send = createTransport(options);
+  const manifests = createDigestCache<Manifest>(CACHE_SIZE);
+  const configs = createDigestCache<ImageConfig>(CACHE_SIZE);
+  const blobs = createBlobCalls(send, options.signal);
+  return {
+    ping,
+    digestOf,
+    manifest,
+    ...blobs,
+    ...createImageCalls({ digestOf, manifest, configOf }),
+    ...createTagCalls({ send, manifest, presentDigest, uploadBlob: blobs.uploadBlob }),
+  };
+
+  async function ping(registry: string): Promise<void> {
+    const call: Call = { method: 'GET', registry, actions: 'pull', path: '/v2/', subject: registry };
+    const answer = await send(call);
+    if (answer.statusCode !== 200) throw await refusal(call, answer);
+    await answer.body.dump();
+  }
+
+  async function digestOf(spec: string): Promise<string | null> {
+    const digest = await presentDigest(spec);
+    return digest === null || isTombstone(spec, digest) ? null : digest;
+  }
+
+  async function presentDigest(spec: string): Promise<string | null> {
+    const call = readCall(spec, 'HEAD');
+    const answer = await send(call);
+    await answer.body.dump();
+    if (answer.statusCode === 404) return null;
+    if (answer.statusCode !== 200) throw await refusal(call, answer);
+    const told = [answer.headers['docker-content-digest'] ?? []].flat()[0];
+    return told ?? (await fetchManifest(spec)).digest;
+  }
+
+  async function manifest(spec: string): Promise<Manifest> {
+    const { digest } = parsePullSpec(spec);
+    const known = digest === undefined ? undefined : manifests.get(`${nameOf(spec)}@${digest}`);
+    if (known !== undefined) return known;
+    const fetched = await fetchManifest(spec);
+    if (isTombstone(spec, fetched.digest)) throw notFound(spec);
+    manifests.put(`${nameOf(spec)}@${fetched.digest}`, fetched, fetched.bytes.length);
+    return fetched;
+  }
+
+  async function fetchManifest(spec: string): Promise<Manifest> {
+    const { digest: asked } = parsePullSpec(spec);
+    const call = readCall(spec, 'GET');
+    const answer = await send(call);
+    if (answer.statusCode === 404) {
+      await answer.body.dump();
+      throw notFound(spec);
+    }
+    if (answer.statusCode !== 200) throw await refusal(call, answer);
+    const bytes = await bodyOf(call, answer, LARGEST_DOCUMENT);
+    const digest = digestOfBytes(bytes, asked === undefined ? 'sha256' : algorithmOf(asked));
+    if (asked !== undefined && digest !== asked) {
+      throw new Failure('image_unreadable', `The manifest of ${spec} is not what its digest says`);
+    }
+    const contentType = [answer.headers['content-type'] ?? []].flat()[0] ?? '';
+    return { digest, bytes, ...parseManifest(bytes, (contentType.split(';')[0] ?? '').trim(), spec) };
+  }
+
+  async function configOf(spec: string, { document: { config } }: ImageManifest): Promise<ImageConfig> {
+    const key = `${nameOf(spec)}@${config.digest}`;
+    const known = configs.get(key);
+    if (known !== undefined) return known;
+    if (config.size > LARGEST_DOCUMENT) throw new Failure('image_unreadable', `The config of ${spec} is too large`);
+    const bytes = Buffer.concat(await (await blobs.blob(nameOf(spec), config)).toArray());
+    const read = parseConfig(bytes, spec);
+    configs.put(key, read, bytes.length);
+    return read;
+  }
+}
+
+function parseConfig(bytes: Buffer, spec: string): ImageConfig {
+  try {
+    return ImageConfig.parse(JSON.parse(bytes.toString('utf8')));
+  } catch (cause) {
+    throw new Failure('image_unreadable', `The config of ${spec} is not valid`, { cause });
+  }
+}
+
+function readCall(spec: string, method: 'GET' | 'HEAD'): Call {
+  const { registry, repository, tag, digest } = parsePullSpec(spec);
+  return {
+    method,
+    registry,
+    repository,
+    actions: 'pull',
+    path: `/v2/${repository}/manifests/${digest ?? tag}`,
+    headers: { accept: ACCEPT },
+    subject: spec,
+  };
+}

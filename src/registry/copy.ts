@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Failure } from '../errors/failure.ts';
+import type { ErrorCode } from '../errors/policy.ts';
+import { run } from '../process/run.ts';
+import { type CredentialStore, writeAuthDirectory } from './auth.ts';
+import { parsePullSpec, printPullSpec, withDigest } from './pull-spec.ts';
+
+export interface CopyOptions {
+  /** By digest, so that nobody can put another image under the copy (request-handling.md §18, H15). */
+  from: string;
+  /** A tag, or the same digest in another repository: then nothing names the copy until a tag is pointed at it. */
+  to: string;
+  /** For both sides; each repository finds its own entry. */
+  auth: CredentialStore;
+  insecure: readonly string[];
+  /** Milliseconds for the whole copy. */
+  timeout: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Copies an image of all its platforms, or an artifact, from registry to registry with skopeo; digests stay
+ * (request-handling.md §7).
+ *
+ * @returns the digest of the copy, which is that of the source
+ * @throws Failure `pull_spec_invalid` for a source without digest, `image_not_found`, `registry_denied`, `copy_failed`,
+ *   `process_timeout`
+ */
+export async function copyImage({ from, to, auth, insecure, timeout, signal }: CopyOptions): Promise<string> {
+  const { digest } = parsePullSpec(from);
+  if (digest === undefined) throw new Failure('pull_spec_invalid', `${from} is to be copied but has no digest`);
+  const source = withDigest(from, digest);
+  const destination = destinationOf(to, digest);
+  const dir = await mkdtemp(join(tmpdir(), 'indexwright-copy-'));
+  try {
+    const args = [
+      ...policyFlags(),
+      'copy',
+      '--all',
+      '--preserve-digests',
+      `--src-tls-verify=${tlsVerified(source, insecure)}`,
+      `--dest-tls-verify=${tlsVerified(destination, insecure)}`,
+      `docker://${source}`,
+      `docker://${destination}`,
+    ];
+    const env = await writeAuthDirectory(auth, dir);
+    const ran = await run('skopeo', args, { env, timeout, ...(signal === undefined ? {} : { signal }) });
+    if (ran.exitCode !== 0) throw copyFailure(source, destination, ran.stderr);
+    return digest;
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function destinationOf(to: string, digest: string): string {
+  const parsed = parsePullSpec(to);
+  if (parsed.digest === undefined) return printPullSpec(parsed);
+  if (parsed.digest === digest) return withDigest(to, digest);
+  throw new Failure('pull_spec_invalid', `${to} cannot be a copy of ${digest}`);
+}
+
+function tlsVerified(spec: string, insecure: readonly string[]): boolean {
+  return !insecure.includes(parsePullSpec(spec).registry);
+}
+
+/** Skopeo does not start without a signature policy; where the machine has one, it holds. */
+function policyFlags(): string[] {
+  const places = [join(homedir(), '.config/containers/policy.json'), '/etc/containers/policy.json'];
+  return places.some((path) => existsSync(path)) ? [] : ['--insecure-policy'];
+}
+
+const SIGNS: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [/manifest unknown|name unknown|not known to registry|not found|status 404/i, 'image_not_found', 'it does not exist'],
+  [
+    /unauthorized|denied|forbidden|authentication required|status 40[13]/i,
+    'registry_denied',
+    'a registry refused the credentials',
+  ],
+];
+
+function copyFailure(from: string, to: string, stderr: string): Failure {
+  // A repository may be called `denied`.
+  const said = [from, to].reduce((text, spec) => text.replaceAll(parsePullSpec(spec).repository, ''), stderr);
+  const [, code, reason] = SIGNS.find(([sign]) => sign.test(said)) ?? [/./, 'copy_failed' as const, 'the copy failed'];
+  return new Failure(code, `Failed to copy ${from} to ${to}: ${reason}`, { cause: stderr.trim() });
+}

@@ -1,0 +1,131 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describe as chain } from '../../src/errors/failure.ts';
+import { type CredentialStore, noCredentials, withAuths, withEntry } from '../../src/registry/auth.ts';
+import { createRegistryClient } from '../../src/registry/client.ts';
+import { copyImage } from '../../src/registry/copy.ts';
+import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
+import { gzipLayer, pushed, skopeoDigest, skopeoRaw, skopeoTags, temporaryDirectory } from './fixtures.ts';
+import { type RunningAuthority, startTokenAuthority } from './token-authority.ts';
+
+const SOURCE = 'reader:source-secret';
+const OWNER = 'owner:owner-secret';
+const SERVICE = 'service:service-secret';
+
+let dir: string;
+let source: RunningRegistry;
+let authority: RunningAuthority;
+let target: RunningRegistry;
+let list: string;
+let auth: CredentialStore;
+
+beforeAll(async () => {
+  dir = await temporaryDirectory();
+  authority = await startTokenAuthority(dir, { owner: 'owner-secret', service: 'service-secret' });
+  source = await startRegistry({
+    dir: join(dir, 'source'),
+    auth: { users: [{ user: 'reader', password: 'source-secret' }] },
+  });
+  target = await startRegistry({ dir: join(dir, 'target'), auth: { token: authority.trust } });
+  const layers = [await gzipLayer([{ name: 'configs/a', content: 'a' }])];
+  const platforms = ['amd64', 'arm64', 'ppc64le', 's390x'].map((architecture) => ({ architecture, layers }));
+  list = await pushed(`${source.host}/built/catalog:1`, platforms, { credentials: SOURCE });
+  const service = Buffer.from(SERVICE).toString('base64');
+  auth = withEntry(
+    withAuths(noCredentials, { [target.host]: { auth: service } }),
+    `${source.host}/built/catalog@${list}`,
+    SOURCE,
+  );
+});
+afterAll(async () => {
+  await source?.close();
+  await target?.close();
+  await authority?.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const insecure = () => [source.host, target.host];
+const copy = (from: string, to: string, store = auth) =>
+  copyImage({ from, to, auth: store, insecure: insecure(), timeout: 60_000 });
+const built = () => `${source.host}/built/catalog@${list}`;
+
+test('all platforms, from registry to registry, digests kept', async () => {
+  const to = `${target.host}/service/iib-build:17`;
+  expect(await copy(built(), to)).toBe(list);
+  expect(await skopeoDigest(to, SERVICE)).toBe(list);
+  const { manifests } = JSON.parse(await skopeoRaw(to, SERVICE));
+  expect(manifests.length).toBe(4);
+  for (const { digest } of manifests) {
+    expect(await skopeoDigest(`${target.host}/service/iib-build@${digest}`, SERVICE)).toBe(digest);
+  }
+  expect(await copy(built(), to)).toBe(list);
+});
+
+test('to a repository of another owner without a tag, which is pointed at it later', async () => {
+  const index = `${target.host}/private/owner:v4.19`;
+  const both = withEntry(auth, index, OWNER);
+  await expect(copy(built(), `${target.host}/private/owner@${list}`)).rejects.toMatchObject({
+    code: 'registry_denied',
+  });
+  expect(await copy(built(), `${target.host}/private/owner@${list}`, both)).toBe(list);
+  expect(await skopeoTags(`${target.host}/private/owner`, OWNER).catch(() => [])).toEqual([]);
+
+  const client = createRegistryClient({ auth: both, insecure: insecure(), callTimeout: 5_000 });
+  expect(await client.digestOf(index)).toBeNull();
+  await client.point(index, list);
+  expect(await skopeoDigest(index, OWNER)).toBe(list);
+  expect(await skopeoTags(`${target.host}/private/owner`, OWNER)).toEqual(['v4.19']);
+});
+
+test('within a registry, from one owner’s repository to another’s', async () => {
+  const from = `${target.host}/service/iib-build@${list}`;
+  const index = `${target.host}/private/owner/below@${list}`;
+  await copy(built(), `${target.host}/service/iib-build:18`);
+  await expect(copy(from, `${target.host}/private/owner@${list}`, withEntry(auth, index, OWNER))).rejects.toMatchObject(
+    {
+      code: 'registry_denied',
+    },
+  );
+  const to = `${target.host}/private/owner@${list}`;
+  expect(await copy(from, to, withEntry(auth, to, OWNER))).toBe(list);
+});
+
+test('what is refused before anything is done', async () => {
+  await expect(copy(`${source.host}/built/catalog:1`, `${target.host}/a/b:c`)).rejects.toMatchObject({
+    code: 'pull_spec_invalid',
+  });
+  await expect(copy(built(), `${target.host}/a/b@sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({
+    code: 'pull_spec_invalid',
+  });
+});
+
+test('failures say what was copied where, and no secret', async () => {
+  const absent = `${source.host}/built/catalog@sha256:${'0'.repeat(64)}`;
+  const to = `${target.host}/service/x:y`;
+  await expect(copy(absent, to)).rejects.toMatchObject({
+    code: 'image_not_found',
+    message: `Failed to copy ${absent} to ${to}: it does not exist`,
+  });
+  const wrong = withEntry(auth, built(), 'reader:not-the-word');
+  const denied = await copy(built(), to, wrong).catch((thrown: unknown) => thrown);
+  expect(denied).toMatchObject({
+    code: 'registry_denied',
+    message: `Failed to copy ${built()} to ${to}: a registry refused the credentials`,
+  });
+  expect(chain(denied)).not.toMatch(/secret|not-the-word/);
+  const gone = await startRegistry({ dir: join(dir, 'gone') });
+  await gone.close();
+  const nowhere = `${gone.host}/denied/unauthorized:c`;
+  await expect(
+    copyImage({ from: built(), to: nowhere, auth, insecure: [...insecure(), gone.host], timeout: 60_000 }),
+  ).rejects.toMatchObject({ code: 'copy_failed', message: `Failed to copy ${built()} to ${nowhere}: the copy failed` });
+});
+
+test('a copy that is given up', async () => {
+  const stop = new AbortController();
+  const to = `${target.host}/service/aborted:1`;
+  const copying = copyImage({ from: built(), to, auth, insecure: insecure(), timeout: 60_000, signal: stop.signal });
+  stop.abort(new Error('cancelled'));
+  await expect(copying).rejects.toThrow('cancelled');
+});
