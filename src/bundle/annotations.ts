@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { PACKAGE_LABEL } from './labels.ts';
+import { parseYaml, YamlRefused } from './yaml.ts';
+
+const Annotations = z.looseObject({ annotations: z.record(z.string(), z.unknown()).default({}) });
+
+/**
+ * `metadata/annotations.yaml` of an unpacked bundle: its annotations and its package (request-handling.md §11.3).
+ *
+ * @param bundleDir folder that holds `metadata/`
+ * @throws Failure `bundle_unsupported` when the file is absent, is no YAML mapping or names no package
+ */
+export async function readAnnotations(
+  bundleDir: string,
+): Promise<{ package: string; annotations: Record<string, unknown> }> {
+  const text = await readFile(join(bundleDir, 'metadata', 'annotations.yaml'), 'utf8').catch((cause: unknown) => {
+    throw unsupported('metadata/annotations.yaml does not exist in the bundle', cause);
+  });
+  let documents: unknown[];
+  try {
+    documents = parseYaml(text);
+  } catch (cause) {
+    if (!(cause instanceof YamlRefused)) throw cause;
+    throw unsupported('metadata/annotations.yaml is not valid YAML', cause);
+  }
+  const parsed = Annotations.safeParse(documents[0]);
+  if (!parsed.success) throw unsupported('The value of metadata/annotations.yaml must be a dictionary', parsed.error);
+  const { annotations } = parsed.data;
+  const name = annotations[PACKAGE_LABEL];
+  if (name === undefined || name === null || name === '') {
+    throw unsupported(`${PACKAGE_LABEL} is not set in metadata/annotations.yaml`);
+  }
+  if (typeof name !== 'string') {
+    throw unsupported(`The value of ${PACKAGE_LABEL} in metadata/annotations.yaml is not a string`);
+  }
+  return { package: name, annotations };
+}
+
+function unsupported(message: string, cause?: unknown): Failure {
+  return new Failure('bundle_unsupported', message, { cause });
+}

@@ -1,0 +1,157 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { pruneDeprecations } from './deprecations.ts';
+import { catalogDocuments, catalogFileNames, readCatalogText } from './fbc.ts';
+import { isFolder, writeWhole } from './folders.ts';
+import { enforceJson, jsonText } from './json-rules.ts';
+import { readPackageModels } from './model.ts';
+import { assertPackageName, DEPRECATIONS } from './names.ts';
+import { type CatalogTree, deprecationsDir, packageDir } from './tree.ts';
+
+/** What a merge did, names sorted. */
+export interface Merged {
+  /** Packages whose folders changed. */
+  written: string[];
+  /** Packages that keep every byte. */
+  unchanged: string[];
+  /** Packages that are not in the database any more, and now not in the catalog either. */
+  removed: string[];
+}
+
+/**
+ * Brings packages from a migrated database into the catalog (request-handling.md §10.9): a package whose `catalog.json`
+ * is the same already is not touched; otherwise the new file replaces all that came from the database before, in
+ * whatever files it was, and what the database does not know (deprecations, other schemas) stays, as JSON.
+ *
+ * @param from.dir what `IndexDbEngine.migrate` wrote
+ * @param from.packages the packages that were migrated; those without a folder in `dir` are removed from the catalog
+ * @param from.emptied packages whose folders lose all they have first: those with deprecated bundles
+ * @throws Failure `package_name_unsafe`, `catalog_invalid`
+ */
+export async function mergeMigrated(
+  tree: CatalogTree,
+  from: { dir: string; packages: readonly string[]; emptied?: readonly string[] },
+): Promise<Merged> {
+  for (const name of from.packages) assertPackageName(name);
+  await tree.include(from.packages);
+  const there = new Set(await tree.packages());
+  const merged: Merged = { written: [], unchanged: [], removed: [] };
+  for (const name of [...from.packages].sort()) {
+    const catalog = await contentOf(join(from.dir, name, 'catalog.json'));
+    if (catalog === undefined) {
+      await tree.remove(name);
+      if (there.has(name)) merged.removed.push(name);
+    } else if (
+      await mergePackage(tree, name, catalog, from.emptied?.includes(name) ? 'empty first' : 'keep the rest')
+    ) {
+      merged.written.push(name);
+    } else {
+      merged.unchanged.push(name);
+    }
+  }
+  return merged;
+}
+
+/** @returns whether anything was written */
+async function mergePackage(
+  tree: CatalogTree,
+  name: string,
+  catalog: Buffer,
+  rest: 'empty first' | 'keep the rest',
+): Promise<boolean> {
+  const dir = packageDir(tree, name);
+  const there = await isFolder(dir, name);
+  const stale = there ? await staleFiles(dir) : [];
+  if (stale.length === 0 && (await contentOf(join(dir, 'catalog.json')))?.equals(catalog)) return false;
+  if (there && rest === 'empty first') await rm(dir, { recursive: true });
+  else for (const { file, left } of stale) await replaceStale(dir, file, left);
+  await writeWhole(join(dir, 'catalog.json'), catalog);
+  await enforceJson(dir, name);
+  if (await isFolder(join(tree.configsDir, DEPRECATIONS), DEPRECATIONS)) {
+    if (await isFolder(deprecationsDir(tree, name), `${DEPRECATIONS}/${name}`)) {
+      await enforceJson(deprecationsDir(tree, name), `${DEPRECATIONS}/${name}`);
+    }
+  }
+  for (const model of await readPackageModels(dir)) await pruneDeprecations(tree, model);
+  return true;
+}
+
+const FromDatabase = z.looseObject({ schema: z.enum(['olm.package', 'olm.channel', 'olm.bundle']) });
+
+/** Files beside `catalog.json` that define the package a second time, with those of their documents that do not. */
+async function staleFiles(dir: string): Promise<{ file: string; left: unknown[] }[]> {
+  const stale: { file: string; left: unknown[] }[] = [];
+  for (const file of await catalogFileNames(dir)) {
+    if (file === 'catalog.json') continue;
+    const documents = catalogDocuments(await readCatalogText(join(dir, file), file), file);
+    const left = documents.filter((document) => !FromDatabase.safeParse(document).success);
+    if (left.length < documents.length) stale.push({ file, left });
+  }
+  return stale;
+}
+
+async function replaceStale(dir: string, file: string, left: readonly unknown[]): Promise<void> {
+  await rm(join(dir, file));
+  if (left.length === 0) return;
+  // `catalog.yaml` must not become `catalog.json`: that name is opm's.
+  const json = file.replace(/\.[^.]*$/, '.json');
+  await writeWhole(join(dir, json === 'catalog.json' ? 'more.json' : json), jsonText(left));
+}
+
+/**
+ * Removes a package from the catalog, with its deprecations.
+ *
+ * @returns whether it was there
+ * @throws Failure `package_name_unsafe`
+ */
+export async function removePackage(tree: CatalogTree, name: string): Promise<boolean> {
+  assertPackageName(name);
+  const there = (await tree.packages()).includes(name);
+  await tree.remove(name);
+  return there;
+}
+
+/**
+ * Empties the catalog; `.gitkeep` makes git keep the folder (request-handling.md §10.5).
+ *
+ * @returns names of the packages that were there
+ */
+export async function emptyCatalog(tree: CatalogTree): Promise<string[]> {
+  const names = await tree.packages();
+  // The folder of all deprecations goes as a whole: it may hold some of packages that are gone.
+  for (const name of [...names, DEPRECATIONS]) await tree.remove(name);
+  await rm(tree.configsDir, { recursive: true, force: true });
+  await writeWhole(join(tree.configsDir, '.gitkeep'), '');
+  return names;
+}
+
+/**
+ * Refuses to add bundles to packages that exist in the catalog only: the database's one-bundle package would replace
+ * what is there (request-handling.md §18, H17).
+ *
+ * @param indexed packages of index.db, as `packagesIn` gives them
+ * @throws Failure `package_only_in_catalog`
+ */
+export async function assertNotCatalogOnly(
+  tree: CatalogTree,
+  indexed: readonly string[],
+  names: readonly string[],
+): Promise<void> {
+  const inCatalog = new Set(await tree.packages());
+  const refused = names.filter((name) => inCatalog.has(name) && !indexed.includes(name));
+  if (refused.length > 0) {
+    throw new Failure(
+      'package_only_in_catalog',
+      `Bundles cannot be added to ${refused.join(', ')}: the index has ${refused.length === 1 ? 'this package' : 'these packages'} as file-based catalog only. Update the file-based catalog instead.`,
+    );
+  }
+}
+
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch((thrown: unknown) => {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw thrown;
+  });
+}
