@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { asFailure, describe, Failure } from '../errors/failure.ts';
+import { type CredentialStore, noCredentials, readAuthFile } from '../registry/auth.ts';
+import { mask } from '../telemetry/secrets.ts';
+import { type BuildOptions, buildIndex } from './build.ts';
+
+export const USAGE = `indexwright build-index --context <dir> --image <registry/repo:tag> --commit <sha> --result-dir <dir>
+    [--metadata .iib-build-metadata.json] [--dockerfile Dockerfile] [--insecure-registry host:port]...
+
+Environment:
+  REGISTRY_AUTH_FILE, DOCKER_CONFIG  registry credentials (a docker config file; a directory with config.json)
+  INDEXWRIGHT_OPM_DIR                directory of executables named opm-vX.Y.Z
+  INDEXWRIGHT_INSECURE_REGISTRIES    registries spoken to over plain HTTP, host:port, separated by commas
+  SOURCE_DATE_EPOCH                  date of the image, in seconds since 1970; 0 unless given`;
+
+type Environment = Record<string, string | undefined>;
+
+/**
+ * The `build-index` program: reads its arguments, builds, and writes what happens to `out`.
+ *
+ * @param argv arguments after the subcommand
+ * @returns the exit code: 0 built, 1 failed, 2 wrong usage
+ */
+export async function buildIndexCommand(
+  argv: readonly string[],
+  env: Environment = process.env,
+  out: (line: string) => void = console.error,
+): Promise<number> {
+  let options: BuildOptions;
+  try {
+    options = await readOptions(argv, env);
+  } catch (thrown) {
+    out(mask(thrown instanceof Failure ? thrown.message : `${(thrown as Error).message}\n\n${USAGE}`));
+    return 2;
+  }
+  try {
+    await buildIndex({ ...options, report: (line) => out(mask(line)) });
+    return 0;
+  } catch (thrown) {
+    const failure = asFailure(thrown);
+    out(mask(failure.cause === undefined ? failure.message : describe(failure)));
+    return 1;
+  }
+}
+
+/**
+ * Reads the arguments and environment of `build-index`.
+ *
+ * @throws Error of node:util for unknown or missing arguments, Failure `configuration_invalid` for the environment
+ */
+export async function readOptions(argv: readonly string[], env: Environment): Promise<BuildOptions> {
+  const { values } = parseArgs({
+    args: [...argv],
+    strict: true,
+    options: {
+      context: { type: 'string' },
+      image: { type: 'string' },
+      commit: { type: 'string' },
+      'result-dir': { type: 'string' },
+      metadata: { type: 'string' },
+      dockerfile: { type: 'string' },
+      'insecure-registry': { type: 'string', multiple: true },
+    },
+  });
+  const required = (name: 'context' | 'image' | 'commit' | 'result-dir'): string => {
+    const value = values[name];
+    if (!value) throw new Error(`--${name} is missing`);
+    return value;
+  };
+  const named = (env.INDEXWRIGHT_INSECURE_REGISTRIES ?? '').split(',').map((one) => one.trim());
+  const options = {
+    context: required('context'),
+    image: required('image'),
+    commit: required('commit'),
+    resultDir: required('result-dir'),
+    insecure: [...named.filter((one) => one !== ''), ...(values['insecure-registry'] ?? [])],
+    ...(env.SOURCE_DATE_EPOCH ? { created: dateOf(env.SOURCE_DATE_EPOCH) } : {}),
+    ...(values.metadata === undefined ? {} : { metadata: values.metadata }),
+    ...(values.dockerfile === undefined ? {} : { dockerfile: values.dockerfile }),
+  };
+  if (!env.INDEXWRIGHT_OPM_DIR) {
+    throw new Failure('configuration_invalid', 'INDEXWRIGHT_OPM_DIR must name the directory of the opm executables');
+  }
+  return { ...options, opmDir: env.INDEXWRIGHT_OPM_DIR, auth: await credentials(env) };
+}
+
+function dateOf(seconds: string): Date {
+  if (/^\d{1,12}$/.test(seconds)) return new Date(Number(seconds) * 1000);
+  throw new Failure('configuration_invalid', 'SOURCE_DATE_EPOCH must be a number of seconds since 1970');
+}
+
+/** A named file must be there; the default one, into which Tekton puts a service account's secrets, may be absent. */
+async function credentials(env: Environment): Promise<CredentialStore> {
+  if (env.REGISTRY_AUTH_FILE) return readAuthFile(env.REGISTRY_AUTH_FILE);
+  if (env.DOCKER_CONFIG) return readAuthFile(join(env.DOCKER_CONFIG, 'config.json'));
+  const usual = join(env.HOME ?? homedir(), '.docker', 'config.json');
+  return existsSync(usual) ? readAuthFile(usual) : noCredentials;
+}
