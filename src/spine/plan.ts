@@ -1,0 +1,57 @@
+import { z } from 'zod';
+
+/** What one request hands to its delivery, as values: the spine knows no request type. */
+export const PlannedRequest = z.object({
+  id: z.number().int(),
+  /** Put before the message of any failure after the change (request-handling.md §1). */
+  failurePrefix: z.string(),
+  /** State reason of success. */
+  done: z.string(),
+  /** The request's own tag; the image people of this request use, whatever happens to shared tags. */
+  output: z.string(),
+  /** Tags of the output repository that other people may be looking at. */
+  buildTags: z.array(z.string()),
+  /** The index this request replaces, with the digest it was read at (null: the tag did not exist). */
+  overwrites: z.object({ tag: z.string(), digest: z.string().nullable() }).nullable(),
+  /** index.db: the request's own artifact, and the shared one that an overwrite moves. Null for requests without. */
+  artifact: z
+    .object({
+      own: z.string(),
+      annotations: z.record(z.string(), z.string()),
+      shared: z.object({ tag: z.string(), digest: z.string().nullable() }),
+    })
+    .nullable(),
+  /** Where `output` stands under the public registry name. */
+  publicOutput: z.string(),
+  /** Keys of the request's outcome that take the finished image; the types differ in which they record (§7). */
+  records: z.array(
+    z.enum([
+      'arches',
+      'index_image',
+      'index_image_resolved',
+      'internal_index_image_copy',
+      'internal_index_image_copy_resolved',
+    ]),
+  ),
+});
+export type PlannedRequest = z.infer<typeof PlannedRequest>;
+
+/** All that the steps of a delivery need, decided after the change and before the first effect; kept in the database. */
+export const Plan = z.object({
+  repository: z.string(),
+  branch: z.string(),
+  /** Tip of the branch that the change was made on. */
+  base: z.string(),
+  sourceBranch: z.string(),
+  /** Commit that is proposed, built and merged. */
+  head: z.string(),
+  /** Merge the change and move shared tags, or only build it. */
+  overwrite: z.boolean(),
+  title: z.string(),
+  description: z.string(),
+  /** Template name of the PipelineRun to wait for, if several may run. */
+  pipeline: z.string().optional(),
+  arches: z.array(z.string()),
+  requests: z.array(PlannedRequest).nonempty(),
+});
+export type Plan = z.infer<typeof Plan>;

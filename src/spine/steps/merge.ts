@@ -1,0 +1,53 @@
+import { z } from 'zod';
+import { Failure } from '../../errors/failure.ts';
+import type { Step, StepWorld } from '../step.ts';
+import { propose } from './propose.ts';
+
+const Intent = z.object({ iid: z.number().int(), head: z.string(), branch: z.string(), base: z.string() });
+const Outcome = z.object({ sha: z.string() });
+
+/** Merges the merge request, guarded by the commit that was built: the commit point of an overwriting delivery. */
+export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
+  name: 'merge',
+  intent: Intent,
+  outcome: Outcome,
+
+  async intend(world) {
+    await assertNothingMoved(world);
+    const { plan } = world;
+    return { iid: world.outcomeOf(propose).iid, head: plan.head, branch: plan.branch, base: plan.base };
+  },
+
+  async run({ iid, head, branch, base }, { forge, deadlines, signal, note }) {
+    const sha = await forge.mergeWhenReady({
+      iid,
+      sha: head,
+      targetBranch: branch,
+      base,
+      within: deadlines.merge,
+      signal,
+    });
+    await note({ merged: sha });
+    return { sha };
+  },
+
+  async undo({ iid, head, branch }, { forge, signal }) {
+    const merged = await forge.mergedCommit({ iid, sha: head }, signal);
+    if (merged !== null) await forge.revertMerge({ sha: merged, branch }, signal);
+  },
+};
+
+/** What we built on must still be what the shared tags say, or the change of somebody else would be lost (H9, H21). */
+async function assertNothingMoved({ plan, registry }: StepWorld): Promise<void> {
+  for (const { overwrites, artifact } of plan.requests) {
+    if (overwrites !== null && (await registry.digestOf(overwrites.tag)) !== overwrites.digest) {
+      throw new Failure(
+        'from_index_changed',
+        'The supplied from_index image changed during the IIB request. Please resubmit the request.',
+      );
+    }
+    if (artifact !== null && (await registry.digestOf(artifact.shared.tag)) !== artifact.shared.digest) {
+      throw new Failure('target_moved', `The index.db artifact ${artifact.shared.tag} changed during the request`);
+    }
+  }
+}
