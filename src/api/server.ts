@@ -1,0 +1,34 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { serve } from '@hono/node-server';
+import { type AppOptions, createApp } from './app.ts';
+
+export interface ApiServer {
+  url: string;
+  /** Lets requests that are being answered end, then closes. */
+  close(): Promise<void>;
+}
+
+/** Serves the API on the configured host and port; port 0 takes a free one, `url` tells which. */
+export async function serveApi(options: AppOptions): Promise<ApiServer> {
+  const { host, port } = options.config.api;
+  const server = serve({ fetch: createApp(options).fetch, hostname: host, port }) as Server;
+  let closing = false;
+  // Node leaves a kept-alive connection open that becomes idle after close(); clients would hold us up for seconds.
+  server.on('request', (_request, response) => {
+    response.once('close', () => setImmediate(() => closing && server.closeIdleConnections()));
+  });
+  if (!server.listening) await once(server, 'listening');
+  const address = server.address();
+  const bound = address === null || typeof address === 'string' ? port : address.port;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    async close() {
+      closing = true;
+      const closed = once(server, 'close');
+      server.close();
+      server.closeIdleConnections();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { Failure } from '../errors/failure.ts';
+import { add } from './add/api.ts';
+import { checkAddMember } from './add/payload.ts';
+import { isFalsy, isObject, type JsonObject, refuse } from './checks.ts';
+import { regenerateBundle } from './regenerate-bundle/api.ts';
+import { rm } from './rm/api.ts';
+import { type Caller, type Checked, type RequestType, storable } from './type.ts';
+
+/** A request that passed its checks, with its type. */
+export interface Submitted {
+  type: RequestType;
+  checked: Checked<unknown>;
+}
+
+type CheckMember = (member: JsonObject, caller: Caller) => Submitted;
+
+/** The batch routes and how each tells what a member is (rest-api.md §2.6). */
+export const BATCHES: Readonly<Record<string, CheckMember>> = {
+  'regenerate-bundle-batch': (member, caller) => ({
+    type: regenerateBundle,
+    checked: regenerateBundle.check(member, caller),
+  }),
+  'add-rm-batch': (member, caller) => {
+    if (!isFalsy(member.operators)) return { type: rm, checked: rm.check(member, caller) };
+    if (!isFalsy(member.bundles)) return { type: add, checked: storable(checkAddMember(member, caller)) };
+    return refuse('Build request is not a valid Add/Rm request.');
+  },
+};
+
+/**
+ * The checks of a batch's body and of all its members.
+ *
+ * @throws Failure `request_invalid`, naming the member; a member's 403 is thrown as it is
+ */
+export function checkBatch(body: unknown, checkMember: CheckMember, caller: Caller): Submitted[] {
+  const members = isObject(body) ? body.build_requests : undefined;
+  if (!Array.isArray(members) || members.length === 0) {
+    refuse('The input data must be a JSON object and the "build_requests" value must be a non-empty array');
+  }
+  if (isObject(body) && Object.hasOwn(body, 'annotations') && !isObject(body.annotations)) {
+    refuse('The value of "annotations" must be a JSON object');
+  }
+  return members.map((member: unknown, index) => {
+    try {
+      return isObject(member) ? checkMember(member, caller) : refuse('The input data must be a JSON object');
+    } catch (thrown) {
+      if (!(thrown instanceof Failure) || thrown.code !== 'request_invalid') throw thrown;
+      const message = thrown.message.replace(/\.+$/, '');
+      throw new Failure('request_invalid', `${message}. This occurred on the build request in index ${index}.`);
+    }
+  });
+}

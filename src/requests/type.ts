@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import type { Outcome } from '../db/outcome.ts';
+import type { RequestTypeName } from '../db/schema.ts';
+import type { Secrets } from '../db/secrets.ts';
+import { isObject, type JsonObject, refuseUnstorable } from './checks.ts';
+
+/** An object of strings; unlike zod's records it keeps every key, `__proto__` included. */
+export const StringMap = z.custom<Record<string, string>>(
+  (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
+);
+
+/** What the checks of a payload need to know besides the payload. */
+export interface Caller {
+  /** The principal; null = anonymous. */
+  user: string | null;
+  /** Whether clients must name the binary image: the configuration has none (X11). */
+  binaryImageRequired: boolean;
+  graphModeOptions: readonly string[];
+  graphModeIndexAllowList: readonly string[];
+}
+
+/** A payload that passed its checks, ready to be stored. */
+export interface Checked<P> {
+  /** The stored form: everything the worker needs but the secrets. */
+  payload: P;
+  secrets: Secrets;
+  /** Every pull spec in the payload, in any role. */
+  pullSpecs: string[];
+  /** What the `from_index` filters look at; null where the type has none. */
+  fromIndex: string | null;
+}
+
+/** A link to an artifact with the time from which it may be gone (rest-api.md §3.2). */
+export interface Link {
+  expiration: string;
+  url: string;
+}
+
+export type ArtifactRoute = 'logs' | 'related_bundles' | 'nested-bundles';
+
+/** A stored request as a view sees it. */
+export interface Viewed<P> {
+  payload: P;
+  outcome: Outcome;
+  /** Operator package of pull specs, where known (rest-api.md §3.4). */
+  packages: ReadonlyMap<string, string>;
+  /** Link to an artifact of this request; null when the service keeps no such artifacts. */
+  link(route: ArtifactRoute): Link | null;
+  /** Absolute URL of `/api/v1/builds/{id}/{route}`. */
+  url(route: string): string;
+}
+
+interface Definition<P> {
+  name: RequestTypeName;
+  /** zod schema of the stored payload. */
+  payload: z.ZodType<P>;
+  /** The checks of a POST body in their order (rest-api.md §2). Fails `request_invalid` (400) or `request_forbidden` (403). */
+  check(body: JsonObject, caller: Caller): Checked<P>;
+  /** The keys of the answer that are the type's own (rest-api.md §3.1). */
+  view(request: Viewed<P>): JsonObject;
+  /** Keys of the outcome a worker may PATCH besides `arches` (rest-api.md §6). */
+  outcome: readonly (keyof Outcome)[];
+  /** Keys that PATCH checks and then drops. */
+  ignored: readonly string[];
+  /** The bundles whose packages the answer shows; only types that have them accept a `bundle_mapping`. */
+  bundles?: (payload: P) => readonly string[];
+  organization?: (payload: P) => string | null;
+}
+
+/** The API side of a request type; payloads are unknown outside of the type's own folder. */
+export interface RequestType {
+  name: RequestTypeName;
+  payload: z.ZodType;
+  check(body: JsonObject, caller: Caller): Checked<unknown>;
+  view(request: Viewed<unknown>): JsonObject;
+  outcome: readonly (keyof Outcome)[];
+  ignored: readonly string[];
+  bundles: ((payload: unknown) => readonly string[]) | null;
+  /** The organization in batch messages and artifact errors; null for types without one. */
+  organization(payload: unknown): string | null;
+}
+
+/** Closes a type's definition: stored payloads are parsed before the type sees them, unstorable text is refused. */
+export function requestType<P>(definition: Definition<P>): RequestType {
+  const { payload, bundles, organization } = definition;
+  return {
+    ...definition,
+    check: (body, caller) => storable(definition.check(body, caller)),
+    view: (request) => definition.view({ ...request, payload: payload.parse(request.payload) }),
+    bundles: bundles ? (stored) => bundles(payload.parse(stored)) : null,
+    organization: (stored) => organization?.(payload.parse(stored)) ?? null,
+  };
+}
+
+/** A checked payload after the last check of all: text that cannot be stored (rest-api.md D14). */
+export function storable<P>(checked: Checked<P>): Checked<P> {
+  refuseUnstorable(checked.payload);
+  return checked;
+}

@@ -1,0 +1,144 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { createApp } from '../../src/api/app.ts';
+import { type ApiServer, serveApi } from '../../src/api/server.ts';
+import { openDatabase } from '../../src/db/pool.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { type TestApi, testApi } from '../support/api.ts';
+import { freePort } from '../support/ports.ts';
+
+let api: TestApi;
+let server: ApiServer;
+const log = createLog('silent', 'api');
+beforeAll(async () => {
+  api = await testApi((config) => {
+    config.api.port = 0;
+    config.api.bodyLimit = 1024 * 1024;
+  });
+  server = await serveApi({ config: api.config, database: api.world.database, log });
+});
+afterAll(async () => {
+  await server.close();
+  await api.close();
+});
+
+const rm = { operators: ['webapp'], from_index: 'i:1', binary_image: 'scratch' };
+const UNEXPECTED =
+  'The server encountered an internal error and was unable to complete your request. Either the server is ' +
+  'overloaded or there is an error in the application.';
+
+test('answers have the byte form of the contract', async () => {
+  const made = await fetch(`${server.url}/api/v1/builds/rm`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-remote-user': 'alice' },
+    body: JSON.stringify({ ...rm, operators: ['é✓🎉', '\u007f\n'] }),
+  });
+  expect(made.headers.get('content-type')).toBe('application/json');
+  const body = await made.text();
+  expect(Number(made.headers.get('content-length'))).toBe(Buffer.byteLength(body));
+  expect(body).toContain('"removed_operators":["\\u00e9\\u2713\\ud83c\\udf89","\u007f\\n"]');
+  expect(body.endsWith('}\n')).toBe(true);
+  const keys = Object.keys(JSON.parse(body));
+  expect(keys).toEqual([...keys].sort());
+});
+
+test('a body over the limit is 413 in the error format, announced or not', async () => {
+  const headers = { 'content-type': 'application/json', 'x-remote-user': 'alice' };
+  const url = `${server.url}/api/v1/builds/rm`;
+  const announced = await fetch(url, { method: 'POST', headers, body: 'x'.repeat(3_000_000) });
+  expect([announced.status, Object.keys((await announced.json()) as object)]).toEqual([413, ['error']]);
+  const stream = new Blob(['x'.repeat(3_000_000)]).stream();
+  const chunked = await fetch(url, { method: 'POST', headers, body: stream, duplex: 'half' } as RequestInit);
+  expect(chunked.status).toBe(413);
+});
+
+test('addresses in answers follow the Host header, or the configured public address', async () => {
+  const { json } = await api.ask('GET', '/api/v1/builds', { headers: { host: 'other.example.com:80' } });
+  expect(json.meta.first).toMatch(/^http:\/\/other\.example\.com:80\/api\/v1\/builds\?page=1/);
+  const config = { ...api.config, api: { ...api.config.api, publicUrl: 'https://iw.example.com/iib/' } };
+  const app = createApp({ config, database: api.world.database, log });
+  const page = (await (await app.request('/api/v1/builds')).json()) as { meta: { first: string } };
+  expect(page.meta.first).toMatch(/^https:\/\/iw\.example\.com\/iib\/api\/v1\/builds\?page=1/);
+});
+
+test('a wrong method says which are right', async () => {
+  const { status, headers, json } = await api.ask('DELETE', '/api/v1/builds/1');
+  expect([status, json.error]).toEqual([405, 'The method is not allowed for the requested URL.']);
+  expect(headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'OPTIONS', 'PATCH']);
+});
+
+test('requests that are hardly HTTP do not harm', async () => {
+  for (const head of [
+    'GET /api/v1/healthcheck HTTP/1.0\r\n',
+    'GET /api/v1/builds/%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n',
+    'GET /api/v1/healthcheck HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n',
+    'POST /api/v1/builds/rm HTTP/1.1\r\nHost: x\r\nX-Remote-User: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n',
+  ]) {
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.end(`${head}\r\n`);
+    await text(socket).catch(() => '');
+  }
+  expect((await fetch(`${server.url}/api/v1/healthcheck`)).status).toBe(200);
+});
+
+test('without a database every route answers 500 in the error format, soon', async () => {
+  const database = openDatabase(`postgresql://x@127.0.0.1:${await freePort()}/x`);
+  const app = createApp({ config: { ...api.config, api: { ...api.config.api, loginDisabled: true } }, database, log });
+  try {
+    const began = Date.now();
+    const health = await app.request('/api/v1/healthcheck');
+    expect([health.status, await health.json()]).toEqual([500, { error: 'Database health check failed.' }]);
+    const headers = { 'content-type': 'application/json' };
+    for (const [path, init] of [
+      ['/api/v1/builds', {}],
+      ['/api/v1/builds/1', {}],
+      ['/api/v1/builds/1/deprecation-schema', {}],
+      ['/api/v1/builds/rm', { method: 'POST', headers, body: JSON.stringify(rm) }],
+      ['/api/v1/builds/1', { method: 'PATCH', headers, body: '{"arches":[]}' }],
+    ] as const) {
+      const answer = await app.request(path, init);
+      expect([path, answer.status, await answer.json()]).toEqual([path, 500, { error: UNEXPECTED }]);
+    }
+    expect(Date.now() - began).toBeLessThan(5000);
+  } finally {
+    await database.close();
+  }
+});
+
+test('the documentation describes every route', async () => {
+  const yaml = await api.ask('GET', '/static/api_v1.yaml');
+  const description = parse(yaml.text) as { openapi: string; paths: Record<string, object> };
+  expect(description.openapi).toMatch(/^3\.1/);
+  expect(Object.keys(description.paths)).toEqual(
+    expect.arrayContaining([
+      '/api/v1/builds',
+      '/api/v1/builds/{id}',
+      '/api/v1/builds/add',
+      '/api/v1/builds/add-rm-batch',
+    ]),
+  );
+  const page = await api.ask('GET', '/');
+  expect(page.text).toContain('<title>IIB API Documentation</title>');
+  expect(page.text).toContain('/api/v1/builds/fbc-operations');
+});
+
+test('closing waits for answers on their way, and not for what may still be asked', async () => {
+  const own = await serveApi({ config: api.config, database: api.world.database, log });
+  const { pool } = api.world.database;
+  const blocker = await pool.connect();
+  await blocker.query('begin; lock table requests');
+  const answer = fetch(`${own.url}/api/v1/builds`);
+  const waiting = `select 1 from pg_locks where relation = 'requests'::regclass and not granted`;
+  await expect.poll(async () => (await pool.query(waiting)).rows.length).toBeGreaterThan(0);
+  const closed = own.close();
+  const began = Date.now();
+  await blocker.query('rollback');
+  blocker.release();
+  expect((await answer).status).toBe(200);
+  await (await answer).text();
+  await closed;
+  expect(Date.now() - began).toBeLessThan(3000);
+  await expect(fetch(`${own.url}/api/v1/builds`)).rejects.toThrow();
+});

@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openSecrets, readSealingKey } from '../../src/db/secrets.ts';
+import { type TestApi, testApi } from '../support/api.ts';
+
+let api: TestApi;
+beforeAll(async () => {
+  api = await testApi();
+});
+afterAll(() => api.close());
+
+const user = 'alice@EXAMPLE.COM';
+const rm = { operators: ['webapp'], from_index: 'reg.example.com/index:v4.16', binary_image: 'reg.example.com/opm:1' };
+const post = (type: string, json: unknown) => api.ask('POST', `/api/v1/builds/${type}`, { user, json });
+
+async function rowsOf(table: string): Promise<number> {
+  const { rows } = await api.world.database.pool.query(`select count(*)::int as n from ${table}`);
+  return rows[0].n;
+}
+
+async function stored(id: number): Promise<Record<string, unknown>> {
+  const { rows } = await api.world.database.pool.query('select payload from requests where id = $1', [id]);
+  return rows[0].payload;
+}
+
+test('a request is stored with its state, its job and nothing secret in clear', async () => {
+  const token = 'robot:a-token-nobody-may-read';
+  const { status, json, text } = await post('add', {
+    ...rm,
+    operators: undefined,
+    bundles: ['reg.example.com/b:1', 'reg.example.com/b:1'],
+    add_arches: ['s390x'],
+    overwrite_from_index: true,
+    overwrite_from_index_token: token,
+    cnr_token: 'another-secret-token',
+    force_backport: true,
+  });
+  expect(status).toBe(201);
+  expect(text).not.toContain('token');
+  const payload = await stored(json.id);
+  expect(payload).toMatchObject({
+    add_arches: ['s390x'],
+    overwrite_from_index: true,
+    bundles: ['reg.example.com/b:1'],
+  });
+  expect(JSON.stringify(payload)).not.toContain('token');
+  const key = readSealingKey(api.config.secretKeyFile);
+  const secrets = await api.world.database.read((db) => openSecrets(db, key, json.id));
+  expect(secrets).toEqual({ overwrite_from_index_token: token });
+  const { rows } = await api.world.database.pool.query(
+    'select payload from graphile_worker._private_jobs where key = $1',
+    [`admit:${json.id}`],
+  );
+  expect(rows).toEqual([{ payload: { requestId: json.id } }]);
+});
+
+test('a batch with one bad member stores nothing at all', async () => {
+  const before = [await rowsOf('requests'), await rowsOf('batches'), await rowsOf('pull_specs')];
+  const bad = { ...rm, from_index: 'reg.example.com/never-seen' };
+  const { status, json } = await post('add-rm-batch', { build_requests: [rm, bad] });
+  expect(status).toBe(400);
+  expect(json.error).toBe(
+    'Image reg.example.com/never-seen should have a tag or a digest specified. ' +
+      'This occurred on the build request in index 1.',
+  );
+  expect([await rowsOf('requests'), await rowsOf('batches'), await rowsOf('pull_specs')]).toEqual(before);
+});
+
+test('when the job cannot be stored, nothing is', async () => {
+  const { pool } = api.world.database;
+  const before = await rowsOf('requests');
+  await pool.query('alter function graphile_worker.add_job rename to add_job_away');
+  try {
+    const { status, json } = await post('rm', rm);
+    expect(status).toBe(500);
+    expect(json.error).toMatch(/^The server encountered an internal error/);
+    expect(await rowsOf('requests')).toBe(before);
+  } finally {
+    await pool.query('alter function graphile_worker.add_job_away rename to add_job');
+  }
+});
+
+test('members of a batch share batch, annotations and time, in input order', async () => {
+  const raw = `{"annotations":{"n":12345678901234567890,"x":1.50},"build_requests":[${JSON.stringify(rm)},${JSON.stringify(rm)}]}`;
+  const { status, json, text } = await api.ask('POST', '/api/v1/builds/add-rm-batch', { user, raw });
+  expect(status).toBe(201);
+  expect(text).toContain('"batch_annotations":{"n":12345678901234567890,"x":1.50}');
+  const [first, second] = json;
+  expect(second.id).toBe(first.id + 1);
+  expect(second.batch).toBe(first.batch);
+  expect(second.updated).toBe(first.updated);
+});
+
+test('registry auths are sealed, whole', async () => {
+  const registry_auths = { auths: { 'reg.example.com': { auth: 'c2VjcmV0OnNlY3JldA==' } } };
+  const { status, json } = await post('regenerate-bundle', {
+    from_bundle_image: 'reg.example.com/b:1',
+    registry_auths,
+  });
+  expect(status).toBe(201);
+  const key = readSealingKey(api.config.secretKeyFile);
+  expect(await api.world.database.read((db) => openSecrets(db, key, json.id))).toEqual({ registry_auths });
+  expect(await stored(json.id)).toEqual({
+    from_bundle_image: 'reg.example.com/b:1',
+    bundle_replacements: {},
+    organization: null,
+  });
+});
+
+test('very long values are no problem', async () => {
+  const from_index = `reg.example.com/${'é'.repeat(60_000)}:1`;
+  const organization = 'x'.repeat(100_000);
+  const made = await post('add', { ...rm, operators: undefined, from_index, organization });
+  expect(made.status).toBe(201);
+  const url = `/api/v1/builds?from_index=${encodeURIComponent(from_index)}`;
+  expect((await api.ask('GET', url)).json.meta.total).toBe(1);
+  const prefix = `/api/v1/builds?from_index_startswith=${encodeURIComponent(from_index.slice(0, 40_000))}`;
+  expect((await api.ask('GET', prefix)).json.items).toHaveLength(1);
+});
+
+test('a key that JavaScript treats specially is a key like any other', async () => {
+  const raw = '{"from_index":"i:1","binary_image":"scratch","labels":{"__proto__":"kept","constructor":"too"}}';
+  const { json, text } = await api.ask('POST', '/api/v1/builds/create-empty-index', { user, raw });
+  expect(text).toContain('"labels":{"__proto__":"kept","constructor":"too"}');
+  expect((await api.ask('GET', `/api/v1/builds/${json.id}`)).text).toBe(text);
+});
+
+test('nesting is held up to a hundred levels in annotations and never breaks the service', async () => {
+  const nested = (depth: number) =>
+    `{"annotations":{"deep":${'['.repeat(depth)}${']'.repeat(depth)}},"build_requests":[${JSON.stringify(rm)}]}`;
+  for (const [depth, status] of [
+    [100, 201],
+    [900, 201],
+    [5000, 400],
+    [200_000, 400],
+  ] as const) {
+    const answer = await api.ask('POST', '/api/v1/builds/add-rm-batch', { user, raw: nested(depth) });
+    expect([depth, answer.status]).toEqual([depth, status]);
+  }
+});
+
+test('text that no database keeps is refused wherever it would be stored', async () => {
+  const malformed = 'The browser (or proxy) sent a request that this server could not understand.';
+  const labels = { from_index: 'i:1', binary_image: 'scratch', labels: { a: 'b\0' } };
+  expect((await post('create-empty-index', labels)).json).toEqual({ error: malformed });
+  const member = await post('add-rm-batch', { build_requests: [{ ...rm, operators: ['\ud800'] }] });
+  expect([member.status, member.json]).toEqual([400, { error: malformed }]);
+});
