@@ -1,0 +1,150 @@
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describeChange } from '../catalog/description.ts';
+import { METADATA_FILE, metadataText } from '../catalog/metadata.ts';
+import type { DeliveredRequest } from '../db/deliveries.ts';
+import { asFailure, describe, Failure } from '../errors/failure.ts';
+import { sourceBranch } from '../forge/names.ts';
+import type { Workspace } from '../forge/workspace.ts';
+import { artifactTagFor } from '../registry/artifact.ts';
+import type { AnyRequestWork, Changed, Destination, Workshop } from '../requests/work.ts';
+import type { Prepared, Report } from '../spine/delivery.ts';
+import type { Refusal } from '../spine/endings.ts';
+import type { Plan } from '../spine/plan.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { DeliveryTools } from './tools.ts';
+
+/** A failure of these kinds says nothing about the request: the job must run again. */
+const NOT_THE_REQUEST: ReadonlySet<string> = new Set(['lease_lost', 'database_unavailable']);
+
+const AUTHOR = { name: 'Indexwright', email: 'indexwright@localhost' };
+
+interface Shelf {
+  workspace: Workspace;
+  destination: Destination;
+}
+
+/**
+ * Makes the change of every request of a delivery, one after the other, in one workspace and with one commit each. A
+ * request whose change fails leaves the others as they were before it.
+ */
+export async function prepareDelivery(
+  tools: DeliveryTools,
+  workOf: (request: DeliveredRequest) => AnyRequestWork,
+  requests: DeliveredRequest[],
+  report: Report,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  await mkdir(tools.workDir, { recursive: true, mode: 0o700 });
+  const dir = await mkdtemp(join(tools.workDir, 'delivery-'));
+  const dispose = () => rm(dir, { recursive: true, force: true });
+  const refusals: Refusal[] = [];
+  const made: { request: DeliveredRequest; changed: Changed; indexDb: string | null }[] = [];
+  let shelf: Shelf | undefined;
+  /** Shared artifact → the newest state of its database in this delivery, and the digest it was pulled at. */
+  const databases = new Map<string, { path: string; digest: string | null }>();
+
+  const openCatalog = async (destination: Destination): Promise<Workspace> => {
+    shelf ??= {
+      destination,
+      workspace: await tools.openWorkspace(destination.catalog, destination.branch, join(dir, 'catalog'), signal),
+    };
+    const agrees =
+      shelf.destination.catalog.repository === destination.catalog.repository &&
+      shelf.destination.branch === destination.branch &&
+      shelf.destination.overwrite === destination.overwrite;
+    if (!agrees) throw new Failure('unexpected', 'The requests of a delivery do not go to the same place');
+    return shelf.workspace;
+  };
+
+  try {
+    for (const request of requests) {
+      const scratch = join(dir, `request-${request.id}`);
+      await mkdir(scratch);
+      const workshop: Workshop = {
+        ...(await tools.readingFor(request, log, signal)),
+        scratch,
+        report: (reason) => report(request.id, reason),
+        record: (outcome) => tools.record(request.id, outcome),
+        openCatalog,
+        openIndexDb: async (spec) => {
+          const tag = artifactTagFor(tools.config.registry, spec);
+          const path = join(scratch, 'index.db');
+          const newest = databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(dir, 'pulled.db'), signal));
+          databases.set(tag, newest);
+          await copyFile(newest.path, path);
+          return { path, shared: { tag, digest: newest.digest } };
+        },
+        opmFor: tools.opmFor,
+        childEnv: await tools.childEnvFor(request, join(scratch, 'auth')),
+      };
+      try {
+        const { payload } = request;
+        const changed = await workOf(request).change({ id: request.id, user: request.user, payload }, workshop);
+        const workspace = await openCatalog(changed.destination);
+        await workshop.report('Writing build metadata');
+        await writeFile(join(workspace.dir, METADATA_FILE), metadataText(changed.metadata));
+        await workshop.report('Committing changes to Git repository');
+        const message = `${changed.commit.subject}\n\n${changed.commit.body}`;
+        await workspace.commit({ message, author: AUTHOR }, signal);
+        if (changed.planned.artifact !== null && changed.indexDb !== null) {
+          const { tag, digest } = changed.planned.artifact.shared;
+          databases.set(tag, { path: changed.indexDb, digest });
+        }
+        made.push({ request, changed, indexDb: changed.indexDb });
+      } catch (thrown) {
+        const failure = asFailure(thrown);
+        if (signal.aborted || NOT_THE_REQUEST.has(failure.code)) throw thrown;
+        log.error({ err: thrown, request: request.id, code: failure.code }, `change failed: ${describe(thrown)}`);
+        refusals.push({ requestId: request.id, failure });
+        await shelf?.workspace.discard(signal);
+      }
+    }
+
+    const plan = shelf === undefined ? null : planOf(tools, shelf, made);
+    return {
+      plan,
+      refusals,
+      dispose,
+      pushBranch: async () => {
+        if (plan !== null) await shelf?.workspace.push(plan.sourceBranch, signal);
+      },
+      pushArtifact: async ({ id, artifact }) => {
+        const file = made.find(({ request }) => request.id === id)?.indexDb;
+        if (artifact === null || !file) throw new Failure('unexpected', `Request ${id} has no index.db to store`);
+        return tools.pushIndexDb(artifact.own, file, artifact.annotations, signal);
+      },
+    };
+  } catch (thrown) {
+    await dispose();
+    throw thrown;
+  }
+}
+
+function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: { changed: Changed }[]): Plan | null {
+  const [first, ...others] = made.map(({ changed }) => changed);
+  if (first === undefined) return null;
+  const ids = [first, ...others].map(({ planned }) => planned.id);
+  return {
+    repository: destination.catalog.repository,
+    branch: destination.branch,
+    base: workspace.base,
+    sourceBranch: sourceBranch({
+      environment: tools.config.environment,
+      request: first.planned.id,
+      branch: destination.branch,
+    }),
+    head: workspace.head(),
+    overwrite: destination.overwrite,
+    title: ids.length === 1 ? `IIB: Update for request id ${ids[0]}` : `IIB: Update for request ids ${ids.join(', ')}`,
+    description: describeChange({
+      requests: made.map(({ changed }) => ({ id: changed.planned.id, summary: changed.commit })),
+      packages: made.flatMap(({ changed }) => changed.packages),
+      publicUrl: tools.config.api.publicUrl,
+    }),
+    ...(destination.catalog.pipeline === undefined ? {} : { pipeline: destination.catalog.pipeline }),
+    arches: first.arches,
+    requests: [first.planned, ...others.map(({ planned }) => planned)],
+  };
+}

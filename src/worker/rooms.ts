@@ -1,0 +1,161 @@
+import { join } from 'node:path';
+import { opmFor } from '../catalog/opm.ts';
+import { allCatalogs } from '../config/catalogs.ts';
+import type { CatalogConfig, Config } from '../config/schema.ts';
+import { readSecretFile } from '../config/secret-file.ts';
+import type { DeliveredRequest } from '../db/deliveries.ts';
+import { type DatabasePool, openDatabase } from '../db/pool.ts';
+import { openSecrets, readSealingKey } from '../db/secrets.ts';
+import { recordOutcome } from '../db/states.ts';
+import { describe, type Failure } from '../errors/failure.ts';
+import { type Patience, patient, patiently } from '../errors/retry.ts';
+import { createForge, type Forge } from '../forge/forge.ts';
+import { type Cluster, createCluster } from '../pipeline/cluster.ts';
+import { createArtifacts } from '../registry/artifact.ts';
+import { type CredentialStore, noCredentials, readAuthFile, withEntry, writeAuthDirectory } from '../registry/auth.ts';
+import { copyOut } from '../registry/blob-store.ts';
+import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
+import { copyImage } from '../registry/copy.ts';
+import type { AnyRequestWork, Destination } from '../requests/work.ts';
+import { workOf } from '../requests/works.ts';
+import type { DeliveryPorts } from '../spine/delivery.ts';
+import { requestLogs } from '../storage/request-log.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
+import { prepareDelivery } from './prepare.ts';
+import type { DeliveryTools } from './tools.ts';
+
+/** Milliseconds: an image of some hundred megabytes over a slow line. */
+const COPY_TIMEOUT = 30 * 60_000;
+
+/** Everything a worker process holds, opened once. */
+export interface Rooms {
+  config: Config;
+  log: Log;
+  db: DatabasePool;
+  logFor: DeliveryPorts['logFor'];
+  cluster: Cluster;
+  delivery: DeliveryPorts;
+  destinationOf(request: DeliveredRequest, work: AnyRequestWork, signal: AbortSignal): Promise<Destination>;
+  close(): Promise<void>;
+}
+
+/** Opens what the worker needs. Nothing is connected yet: a part that is down now may be up when it is needed. */
+export function openRooms(config: Config, log: Log): Rooms {
+  const { deadlines } = config;
+  const db = openDatabase(config.databaseUrl, { max: config.worker.concurrency + 5 });
+  const sealingKey = readSealingKey(config.secretKeyFile);
+  const cluster = createCluster(config.cluster, { call: deadlines.call, poll: deadlines.poll, log });
+  const patience: Patience = { total: deadlines.patience, first: 250, longest: 15_000 };
+  const forges = new Map<string, Forge>();
+
+  const forgeOf = (catalog: CatalogConfig): Forge => {
+    const token = readSecretFile(catalog.tokenFile, `the GitLab token of ${catalog.repository}`);
+    const key = `${catalog.repository} ${token}`;
+    const known = forges.get(key);
+    if (known !== undefined) return known;
+    const { stateDir } = config;
+    const forge = createForge({ url: catalog.repository, token, stateDir, callTimeout: deadlines.call, log });
+    forges.set(key, forge);
+    return forge;
+  };
+
+  const serviceCredentials = () =>
+    config.registry.authFile === undefined ? Promise.resolve(noCredentials) : readAuthFile(config.registry.authFile);
+
+  /** The service's credentials with the token that came with the request, for that index's repository alone (§2.2). */
+  const credentialsOf = async (requests: Pick<DeliveredRequest, 'id' | 'payload' | 'type'>[]) => {
+    let store: CredentialStore = await serviceCredentials();
+    for (const request of requests) {
+      const secrets = await db.read((queryable) => openSecrets(queryable, sealingKey, request.id));
+      for (const { spec, token } of workOf(request.type).tokens(request.payload, secrets)) {
+        store = withEntry(store, spec, token);
+      }
+    }
+    return store;
+  };
+
+  const clientWith = (auth: CredentialStore, signal: AbortSignal): RegistryClient =>
+    createRegistryClient({ auth, insecure: config.registry.insecure, callTimeout: deadlines.call, signal });
+
+  const onRetry = (failure: Failure, wait: number) =>
+    log.warn({ code: failure.code, wait, cause: describe(failure) }, 'will be tried again');
+
+  const readingFor: DeliveryTools['readingFor'] = async (request, itsLog, signal) => ({
+    config,
+    log: itsLog,
+    signal,
+    registry: patient(clientWith(await credentialsOf([request]), signal), patience, signal, onRetry),
+  });
+
+  const logFor = (requestIds: number[]) =>
+    createLog(log.level, 'indexwright-worker', requestLogs(config.storage, requestIds));
+
+  const artifacts = createArtifacts({ cacheDir: join(config.stateDir, 'artifacts') });
+
+  const tools: DeliveryTools = {
+    config,
+    workDir: join(config.stateDir, 'work'),
+    readingFor,
+    openWorkspace: (catalog, branch, dir, signal) =>
+      patient(forgeOf(catalog), patience, signal, onRetry).openWorkspace({ branch, dir }, signal),
+    childEnvFor: async (_request, dir) => writeAuthDirectory(await serviceCredentials(), dir),
+    record: (requestId, outcome) => db.transaction((tx) => recordOutcome(tx, requestId, outcome)),
+    opmFor: (ocpVersion) => opmFor({ config: config.opm, ocpVersion }),
+    pullIndexDb: async (_request, tag, path, signal) => {
+      const client = clientWith(await serviceCredentials(), signal);
+      const pulled = await patiently(patience, signal, () => artifacts.pull(client, tag), onRetry);
+      await copyOut(pulled.path, path);
+      return { path, digest: pulled.digest };
+    },
+    pushIndexDb: async (tag, file, annotations, signal) =>
+      artifacts.push(clientWith(await serviceCredentials(), signal), tag, { file, annotations }),
+  };
+
+  const delivery: DeliveryPorts = {
+    db,
+    logFor,
+    times: {
+      patience,
+      forward: { ...patience, total: deadlines.forward },
+      undo: { first: 500, longest: 30_000 },
+    },
+    prepare: (requests, report, itsLog, signal) =>
+      prepareDelivery(tools, ({ type }) => workOf(type), requests, report, itsLog, signal),
+    open: async (plan, requests, signal) => {
+      const auth = await credentialsOf(requests);
+      const catalog = allCatalogs(config).find(({ repository }) => repository === plan.repository);
+      const registry = clientWith(auth, signal);
+      return {
+        deadlines,
+        cluster,
+        forge: forgeOf(catalog ?? missingCatalog(plan.repository)),
+        registry,
+        copy: async (from, to) => {
+          const { insecure } = config.registry;
+          await copyImage({ from, to, auth, insecure, timeout: COPY_TIMEOUT, signal });
+        },
+      };
+    },
+  };
+
+  return {
+    config,
+    log,
+    db,
+    logFor,
+    cluster,
+    delivery,
+    destinationOf: async (request, work, signal) => {
+      const { id, user, payload } = request;
+      return work.destination({ id, user, payload }, await readingFor(request, logFor([id]), signal));
+    },
+    close: async () => {
+      await cluster.close();
+      await db.close();
+    },
+  };
+}
+
+function missingCatalog(repository: string): never {
+  throw new Error(`no catalog of the configuration has the repository ${repository}`);
+}

@@ -1,0 +1,96 @@
+import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker';
+import { Pool } from 'pg';
+import { describe } from '../errors/failure.ts';
+import type { Log } from '../telemetry/log.ts';
+import { holdPulse, sweepDead } from './liveness.ts';
+
+export interface RunnerOptions {
+  databaseUrl: string;
+  /** Jobs at once; most of their time they wait, so this is no measure of CPU. */
+  concurrency: number;
+  log: Log;
+  /** The tasks, told when this process loses its right to work: what it runs then must stop. */
+  tasks(lost: AbortSignal): TaskList;
+}
+
+export interface Runner {
+  /** Lets no new job start, aborts the running ones (they resume from their journal) and waits for them. */
+  stop(): Promise<void>;
+}
+
+/** Waits between two runs of graphile-worker in a process whose database went away. */
+const RESTART_AFTER = 500;
+
+/**
+ * Runs jobs until stopped, through restarts of the database. graphile-worker 0.18 is tamed as feasibility.md §3
+ * measured: batching off (else finished jobs stay locked), a nudge when a named queue is freed (else it waits a whole
+ * poll), a new runner whenever one ends by itself, and our own pulse for crashed workers.
+ */
+export function startRunner(options: RunnerOptions): Runner {
+  const stopping = new AbortController();
+  const done = (async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await runOnce(options, stopping.signal);
+      } catch (thrown) {
+        options.log.warn(`worker stopped by itself and starts again: ${describe(thrown)}`);
+      }
+      await sleep(RESTART_AFTER, undefined, { signal: stopping.signal }).catch(() => {});
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort(new Error('the worker is stopping'));
+      await done;
+    },
+  };
+}
+
+async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, stopping: AbortSignal): Promise<void> {
+  const pgPool = new Pool({ connectionString: databaseUrl, max: concurrency + 3, connectionTimeoutMillis: 5000 });
+  pgPool.on('error', (err) => log.debug({ err }, 'idle connection lost'));
+  pgPool.on('connect', (client) => client.on('error', (err) => log.debug({ err }, 'connection lost')));
+
+  const lost = new AbortController();
+  const events = new EventEmitter() as WorkerEvents;
+  const pulses: Promise<() => Promise<void>>[] = [];
+  events.on('pool:create', ({ workerPool }) => {
+    const nudge = () => {
+      for (const delay of [5, 25]) setTimeout(() => workerPool.nudge(1), delay);
+    };
+    events.on('job:complete', ({ job }) => job.job_queue_id !== null && nudge());
+    const pulse = holdPulse(databaseUrl, workerPool.id, () =>
+      lost.abort(new Error('the database connection was lost')),
+    );
+    pulse.catch(() => lost.abort(new Error('the database cannot be reached')));
+    pulses.push(pulse);
+  });
+
+  const runner = await run({
+    pgPool,
+    concurrency,
+    events,
+    taskList: tasks(AbortSignal.any([lost.signal, stopping])),
+    noHandleSignals: true,
+    pollInterval: 250,
+    logger: new Logger(
+      () => (level, message) => log[level === 'error' ? 'warn' : 'debug'](`graphile-worker: ${message}`),
+    ),
+    preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0, gracefulShutdownAbortTimeout: 1000 } },
+  });
+  const stopSweeping = sweepDead(pgPool, log);
+  log.info('worker is ready');
+  const stop = () => void runner.stop().catch(() => {});
+  stopping.addEventListener('abort', stop);
+  lost.signal.addEventListener('abort', stop);
+  try {
+    await runner.promise;
+  } finally {
+    stopSweeping();
+    lost.abort(new Error('this worker pool has ended'));
+    for (const pulse of pulses) await pulse.then((release) => release()).catch(() => {});
+    await pgPool.end().catch(() => {});
+  }
+}

@@ -1,0 +1,29 @@
+import type { Opm } from '../catalog/opm.ts';
+import type { CatalogConfig, Config } from '../config/schema.ts';
+import type { DeliveredRequest } from '../db/deliveries.ts';
+import type { Outcome } from '../db/outcome.ts';
+import type { Workspace } from '../forge/workspace.ts';
+import type { Reading } from '../requests/work.ts';
+import type { Log } from '../telemetry/log.ts';
+
+/** What making the changes of a delivery needs of the outside. */
+export interface DeliveryTools {
+  config: Config;
+  /** Parent of all workspaces of this process. */
+  workDir: string;
+  openWorkspace(catalog: CatalogConfig, branch: string, dir: string, signal: AbortSignal): Promise<Workspace>;
+  readingFor(request: DeliveredRequest, log: Log, signal: AbortSignal): Promise<Reading>;
+  /** Environment for child processes that read registries with the request's credentials, kept in a private directory. */
+  childEnvFor(request: DeliveredRequest, dir: string): Promise<Record<string, string>>;
+  record(requestId: number, outcome: Outcome & { bundle_mapping?: Record<string, string[]> }): Promise<void>;
+  /** Gets the database of the artifact `tag` to `path`, with the digest it was read at. */
+  pullIndexDb(
+    request: DeliveredRequest,
+    tag: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ path: string; digest: string }>;
+  /** Uploads a database under `tag` and gives the artifact's digest. */
+  pushIndexDb(tag: string, file: string, annotations: Record<string, string>, signal: AbortSignal): Promise<string>;
+  opmFor(ocpVersion: string): Promise<Opm>;
+}
