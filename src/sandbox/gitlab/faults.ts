@@ -1,0 +1,173 @@
+import type { Project } from './records.ts';
+
+/** What the client is made to see. `drop` cuts the connection. */
+export type FaultAnswer = 'drop' | { status: number; body?: unknown; headers?: Record<string, string> };
+
+export interface CallFault {
+  method?: string;
+  /** Tested against the decoded path, and against the path with its query (`/grp/x.git/info/refs?service=…`). */
+  path: RegExp;
+  /** `after`: the call takes effect, and only then the client sees the answer. `before` when left out. */
+  when?: 'before' | 'after';
+  /** Leave out to only delay. */
+  answer?: FaultAnswer;
+  /** Milliseconds. */
+  delay?: number;
+  /** So many matching calls pass unharmed first. */
+  skip?: number;
+  /** How many calls are hit; 1 when left out, `Infinity` for all. */
+  times?: number;
+}
+
+export interface ProjectFault {
+  /** The project's full path; all projects when left out. */
+  project?: string;
+  times?: number;
+}
+
+export interface MergeRefusal extends ProjectFault {
+  /** 401, 405, 406, 409, 422 … */
+  status: number;
+  message?: unknown;
+}
+
+/** A fault that was injected: how often it has struck so far, and a way to take it back. */
+export interface Injected {
+  readonly hits: number;
+  /** Resolves when it strikes for the first time. */
+  readonly struck: Promise<void>;
+  remove(): void;
+}
+
+interface Armed<F> {
+  fault: F;
+  seen: number;
+  hits: number;
+  strike(): void;
+}
+
+/** One sort of fault: the armed ones in the order they were injected. */
+function faultList<F extends { times?: number; skip?: number }>() {
+  let armed: Armed<F>[] = [];
+  return {
+    inject(fault: F): Injected {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const entry: Armed<F> = { fault, seen: 0, hits: 0, strike: resolve };
+      armed.push(entry);
+      return {
+        get hits() {
+          return entry.hits;
+        },
+        struck: promise,
+        remove() {
+          armed = armed.filter((other) => other !== entry);
+        },
+      };
+    },
+    /** The first armed fault that matches, counted as a strike; used up ones are gone. */
+    take(matches: (fault: F) => boolean): F | undefined {
+      for (const entry of armed) {
+        if (entry.hits >= (entry.fault.times ?? 1) || !matches(entry.fault)) continue;
+        entry.seen += 1;
+        if (entry.seen <= (entry.fault.skip ?? 0)) continue;
+        entry.hits += 1;
+        entry.strike();
+        return entry.fault;
+      }
+      return undefined;
+    },
+    clear() {
+      armed = [];
+    },
+  };
+}
+
+/** Everything that can be made to go wrong (konflux-and-gitlab.md §6.2: 1, 10-16, 21). */
+export interface Faults {
+  /** A REST or git call is answered, delayed or cut, before or after it takes effect. */
+  call(fault: CallFault): Injected;
+  /** Hooks are lost on the way; `event` is the header, e.g. `Merge Request Hook`. */
+  dropHooks(fault?: ProjectFault & { event?: string }): Injected;
+  /** Hooks are sent twice, as a queue that delivers at least once does. */
+  repeatHooks(fault?: ProjectFault & { event?: string }): Injected;
+  /** `PUT …/merge` is refused. */
+  refuseMerge(fault: MergeRefusal): Injected;
+  /** Pushes are declined by the server's hook: `remote: GitLab: <message>`. */
+  refusePush(fault: ProjectFault & { message: string }): Injected;
+  /** Merge requests stay `checking` until the fault is removed. */
+  stuckMergeability(fault?: ProjectFault): Injected;
+  /** Merged without telling: `merge_commit_sha` and `squash_commit_sha` stay null. */
+  hideMergeShas(fault?: ProjectFault): Injected;
+  /** Takes all faults back. */
+  clear(): void;
+}
+
+export interface FaultTaker {
+  call(method: string, path: string, search: string): CallFault | undefined;
+  hook(project: Project, event: string): 'drop' | 'repeat' | undefined;
+  mergeRefusal(project: Project): MergeRefusal | undefined;
+  pushRefusal(project: Project): string | undefined;
+  stuck(project: Project): boolean;
+  hiddenMergeShas(project: Project): boolean;
+}
+
+/** The two sides of fault injection: tests inject, the server takes. `released` is told when a stuck check may go on. */
+export function createFaults(released: () => void): { faults: Faults; taker: FaultTaker } {
+  const calls = faultList<CallFault>();
+  const drops = faultList<ProjectFault & { event?: string }>();
+  const repeats = faultList<ProjectFault & { event?: string }>();
+  const refusals = faultList<MergeRefusal>();
+  const pushes = faultList<ProjectFault & { message: string }>();
+  const stuck = faultList<ProjectFault>();
+  const hidden = faultList<ProjectFault>();
+  const of =
+    (project: Project) =>
+    (fault: ProjectFault): boolean =>
+      fault.project === undefined || fault.project === project.path_with_namespace;
+  const hook = (project: Project, event: string) => (fault: ProjectFault & { event?: string }) =>
+    of(project)(fault) && (fault.event === undefined || fault.event === event);
+
+  return {
+    faults: {
+      call: calls.inject,
+      dropHooks: (fault = {}) => drops.inject({ times: Number.POSITIVE_INFINITY, ...fault }),
+      repeatHooks: (fault = {}) => repeats.inject({ times: Number.POSITIVE_INFINITY, ...fault }),
+      refuseMerge: (fault) => refusals.inject(fault),
+      refusePush: pushes.inject,
+      stuckMergeability(fault = {}) {
+        const injected = stuck.inject({ ...fault, times: Number.POSITIVE_INFINITY });
+        return {
+          get hits() {
+            return injected.hits;
+          },
+          struck: injected.struck,
+          remove() {
+            injected.remove();
+            released();
+          },
+        };
+      },
+      hideMergeShas: (fault = {}) => hidden.inject(fault),
+      clear() {
+        for (const kind of [calls, drops, repeats, refusals, pushes, stuck, hidden]) kind.clear();
+        released();
+      },
+    },
+    taker: {
+      call: (method, path, search) =>
+        calls.take(
+          (fault) =>
+            (fault.method === undefined || fault.method === method) &&
+            (fault.path.test(path) || fault.path.test(path + search)),
+        ),
+      hook(project, event) {
+        if (drops.take(hook(project, event))) return 'drop';
+        return repeats.take(hook(project, event)) ? 'repeat' : undefined;
+      },
+      mergeRefusal: (project) => refusals.take(of(project)),
+      pushRefusal: (project) => pushes.take(of(project))?.message,
+      stuck: (project) => stuck.take(of(project)) !== undefined,
+      hiddenMergeShas: (project) => hidden.take(of(project)) !== undefined,
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { buildIndex } from '../builder/build.ts';
+import { emptyIndexDb } from '../catalog/index-db.ts';
+import { indexMetadata, METADATA_FILE, metadataText } from '../catalog/metadata.ts';
+import { opmFor } from '../catalog/opm.ts';
+import { wholeDatabaseEngine } from '../catalog/whole-database.ts';
+import { allCatalogs } from '../config/catalogs.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { Failure } from '../errors/failure.ts';
+import { artifactClashes, artifactTagFor, createArtifacts } from '../registry/artifact.ts';
+import { readAuthFile, writeAuthDirectory } from '../registry/auth.ts';
+import { createRegistryClient } from '../registry/client.ts';
+import { copyImage } from '../registry/copy.ts';
+import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
+import { type CatalogProject, pushBranchContent } from './catalog-repository.ts';
+import { type Layout, writePrivate } from './layout.ts';
+
+const PROJECT_ROOT = resolve(import.meta.dirname, '../..');
+const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
+
+/** Owned by the catalog repository; what the builder makes of it is the same for every request. */
+const DOCKERFILE = `ARG BINARY_IMAGE
+FROM \${BINARY_IMAGE}
+ENTRYPOINT ["/bin/opm"]
+CMD ["serve", "/configs", "--cache-dir=/tmp/cache"]
+COPY configs /configs
+COPY --chown=1001:0 cache /tmp/cache
+LABEL operators.operatorframework.io.index.configs.v1=/configs
+`;
+
+export interface IndexToMake {
+  /** `registry/namespace/name:tag` */
+  ref: string;
+  /** OCP version, the name of the catalog branch. */
+  ocp: string;
+  /** Bundle pull specs; must be readable with the service's credentials. */
+  bundles: string[];
+  binaryImage: string;
+  project: CatalogProject;
+  /** Of a user who may push to the project. */
+  gitlabToken: string;
+  /** Token the service uses for the project. */
+  serviceTokenFile: string;
+}
+
+/**
+ * Makes an index as a team that moves to the service would have it: index.db by the real opm and its artifact, the
+ * catalog branch with `.tekton/`, the image; and maps it in the running service's configuration.
+ *
+ * @returns the index by digest
+ * @throws Failure of opm, the registry or git
+ */
+export async function makeIndexImage(layout: Layout, index: IndexToMake): Promise<string> {
+  const { ref, ocp, bundles } = index;
+  const config = loadConfig(layout.path('config.yaml'));
+  const { insecure, authFile } = config.registry;
+  const auth = await readAuthFile(authFile as string);
+  const client = createRegistryClient({ auth, insecure, callTimeout: 30_000 });
+  assertOwnArtifact(config, ref);
+
+  const scratch = await mkdtemp(join(tmpdir(), 'indexwright-index-'));
+  try {
+    const opm = await opmFor({ config: config.opm, ocpVersion: ocp });
+    const env = await writeAuthDirectory(auth, join(scratch, 'auth'));
+    const around = { scratch, env, transport: 'plain-http' as const };
+    const db = join(scratch, 'index.db');
+    await emptyIndexDb(opm, db, around);
+    const engine = wholeDatabaseEngine(opm, around, config);
+    const resolved: string[] = [];
+    for (const bundle of bundles) resolved.push(await client.resolveBundle(bundle));
+    await engine.addBundles(db, resolved);
+    const configs = join(scratch, 'configs');
+    await mkdir(configs);
+    if (resolved.length > 0) await engine.migrate(db, configs);
+
+    const metadata = indexMetadata({
+      requestId: 0,
+      opm,
+      ocpVersion: ocp,
+      scope: 'prod',
+      binaryImage: index.binaryImage,
+      arches: ARCHES,
+    });
+    const context = join(scratch, 'context');
+    const fill = async (dir: string) => {
+      await rm(join(dir, 'configs'), { recursive: true, force: true });
+      await cp(configs, join(dir, 'configs'), { recursive: true });
+      if (resolved.length === 0) await writeFile(join(dir, 'configs', '.gitkeep'), '');
+      await writeFile(join(dir, METADATA_FILE), metadataText(metadata));
+      await writeFile(join(dir, 'Dockerfile'), DOCKERFILE);
+      await cp(join(PROJECT_ROOT, 'tekton', 'catalog'), join(dir, '.tekton'), { recursive: true });
+    };
+    await mkdir(context);
+    await fill(context);
+    const commit = await pushBranchContent(index.project, {
+      branch: ocp,
+      token: index.gitlabToken,
+      message: `Catalog of ${ref}`,
+      fill,
+    });
+    const built = await buildIndex({
+      context,
+      image: `${config.registry.output}/builds/seed:${ocp}`,
+      commit,
+      resultDir: join(scratch, 'results'),
+      opmDir: config.opm.dir as string,
+      auth,
+      insecure,
+    });
+    await copyImage({ from: built.ref, to: ref, auth, insecure, timeout: 120_000 });
+    const artifacts = createArtifacts({ cacheDir: join(scratch, 'artifacts') });
+    await artifacts.push(client, artifactTagFor(config.registry, ref), { file: db, annotations: {} });
+    map(layout, index);
+    return `${nameOf(ref)}@${built.digest}`;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+const mappingFile = (layout: Layout, ref: string) =>
+  layout.path('catalogs.d', `${parsePullSpec(ref).repository.replaceAll('/', '.')}.yaml`);
+
+/** The running service reads the folder again at each use, so the mapping takes effect at once. */
+function map(layout: Layout, { ref, project, serviceTokenFile }: IndexToMake): void {
+  const mapping = { index: nameOf(ref), repository: project.webUrl, tokenFile: serviceTokenFile };
+  writePrivate(mappingFile(layout, ref), stringify(mapping));
+}
+
+/** Two indexes with the same last name and tag would share one index.db (request-handling.md H16). */
+function assertOwnArtifact(config: Config, ref: string): void {
+  const names = [...allCatalogs(config).map(({ index }) => index), nameOf(ref)];
+  const clash = artifactClashes(config.registry, names).find((group) => group.includes(nameOf(ref)));
+  if (clash !== undefined) {
+    throw new Failure(
+      'configuration_invalid',
+      `${clash.join(' and ')} would share one index.db artifact: choose another last name for the index`,
+    );
+  }
+}

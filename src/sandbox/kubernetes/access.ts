@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { registerSecret } from '../../telemetry/secrets.ts';
+import type { Call } from './call.ts';
+import { Refusal } from './refusal.ts';
+
+const Rule = z.object({
+  verbs: z.array(z.string()),
+  groups: z.array(z.string()),
+  /** `pods`, `pods/log`, `*`. */
+  resources: z.array(z.string()),
+  /** Namespaces the rule holds in; `*` for all and for what has no namespace. */
+  namespaces: z.array(z.string()),
+});
+/** Who may do what where: a Role and its RoleBindings in one. */
+export type Rule = z.infer<typeof Rule>;
+
+const Account = z.object({ user: z.string(), token: z.string(), rules: z.array(Rule) });
+type Account = z.infer<typeof Account>;
+
+const EVERYTHING: Rule = { verbs: ['*'], groups: ['*'], resources: ['*'], namespaces: ['*'] };
+/** What the worker needs to follow runs, cancel them and read the log of a failed step (konflux-and-gitlab.md §5). */
+export const workerRules = (namespace: string): Rule[] => [
+  {
+    verbs: ['get', 'list', 'watch', 'patch'],
+    groups: ['tekton.dev'],
+    resources: ['pipelineruns'],
+    namespaces: [namespace],
+  },
+  { verbs: ['get', 'list', 'watch'], groups: ['tekton.dev'], resources: ['taskruns'], namespaces: [namespace] },
+  { verbs: ['get', 'list'], groups: [''], resources: ['pods', 'pods/log'], namespaces: [namespace] },
+];
+
+/** Anyone, even anonymous, may read these (the role `system:public-info-viewer`). */
+const PUBLIC = /^\/(healthz|livez|readyz|version)(\/|$)/;
+
+/** Bearer tokens and what they allow, kept in one private file (real-cluster.md §2: anonymous is 403, a bad token 401). */
+export class Access {
+  readonly #dir: string;
+  readonly #accounts: Account[];
+
+  constructor(dir: string) {
+    this.#dir = dir;
+    this.#accounts = existsSync(this.#file) ? z.array(Account).parse(JSON.parse(readFileSync(this.#file, 'utf8'))) : [];
+    for (const { token } of this.#accounts) registerSecret(token);
+    if (!this.#accounts.some(({ user }) => user === 'admin')) this.#grant('admin', [EVERYTHING]);
+  }
+
+  get admin(): string {
+    return this.#accounts.find(({ user }) => user === 'admin')?.token ?? '';
+  }
+
+  /**
+   * Gives a service account exactly these rules and a token; called again, it keeps the token and changes the rules.
+   * The token also stands in a file (mode 0600) for programs that read it there.
+   */
+  serviceAccount(namespace: string, name: string, rules: readonly Rule[]): { token: string; tokenFile: string } {
+    const token = this.#grant(`system:serviceaccount:${namespace}:${name}`, [...rules]);
+    return { token, tokenFile: this.#tokenFile(namespace, name) };
+  }
+
+  /** Makes the account's token worthless, as its expiry does; with `renew` a new one is written to the token file. */
+  revoke(namespace: string, name: string, then: 'revoke' | 'renew' = 'revoke'): string | undefined {
+    const user = `system:serviceaccount:${namespace}:${name}`;
+    const index = this.#accounts.findIndex((account) => account.user === user);
+    const [account] = index < 0 ? [] : this.#accounts.splice(index, 1);
+    this.#save();
+    return account && then === 'renew' ? this.#grant(user, account.rules) : undefined;
+  }
+
+  /** The caller's user name. @throws Refusal 401 for a token nobody has */
+  authenticate(authorization: string | undefined): string {
+    if (authorization === undefined) return 'system:anonymous';
+    const token = /^Bearer\s+(.+)$/i.exec(authorization)?.[1];
+    const account = this.#accounts.find((candidate) => candidate.token === token);
+    if (!account) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
+    return account.user;
+  }
+
+  allows(user: string, verb: string, group: string, resource: string, namespace: string | undefined): boolean {
+    const rules = this.#accounts.find((account) => account.user === user)?.rules ?? [];
+    const covers = (list: string[], value: string) => list.includes('*') || list.includes(value);
+    return rules.some(
+      (rule) =>
+        covers(rule.verbs, verb) &&
+        covers(rule.groups, group) &&
+        covers(rule.resources, resource) &&
+        (rule.namespaces.includes('*') || (namespace !== undefined && rule.namespaces.includes(namespace))),
+    );
+  }
+
+  /** @throws Refusal 403 in the server's words */
+  authorize(user: string, call: Call): void {
+    if (call.resource === undefined) {
+      if (PUBLIC.test(call.path) || user !== 'system:anonymous') return;
+      throw new Refusal(403, 'Forbidden', `forbidden: User "${user}" cannot ${call.verb} path "${call.path}"`, {});
+    }
+    const { resource, name, part, verb, namespace } = call;
+    const full = part === undefined ? resource.plural : `${resource.plural}/${part}`;
+    if (this.allows(user, verb, resource.group, full, namespace)) return;
+    const where = namespace === undefined ? 'at the cluster scope' : `in the namespace "${namespace}"`;
+    const qualified = resource.group === '' ? resource.plural : `${resource.plural}.${resource.group}`;
+    const subject = name === undefined ? qualified : `${qualified} "${name}"`;
+    throw new Refusal(
+      403,
+      'Forbidden',
+      `${subject} is forbidden: User "${user}" cannot ${verb} resource "${full}" in API group "${resource.group}" ${where}`,
+      {
+        ...(name === undefined ? {} : { name }),
+        ...(resource.group === '' ? {} : { group: resource.group }),
+        kind: resource.plural,
+      },
+    );
+  }
+
+  get #file(): string {
+    return join(this.#dir, 'tokens.json');
+  }
+
+  #tokenFile(namespace: string, name: string): string {
+    return join(this.#dir, `token-${namespace}-${name}`);
+  }
+
+  #grant(user: string, rules: Rule[]): string {
+    let account = this.#accounts.find((candidate) => candidate.user === user);
+    if (account) account.rules = rules;
+    else {
+      account = { user, token: randomBytes(32).toString('base64url'), rules };
+      this.#accounts.push(account);
+    }
+    registerSecret(account.token);
+    this.#save();
+    const [, , namespace, name] = user.split(':');
+    if (namespace && name) writeFileSync(this.#tokenFile(namespace, name), account.token, { mode: 0o600 });
+    return account.token;
+  }
+
+  #save(): void {
+    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#accounts, null, 2), { mode: 0o600 });
+    renameSync(`${this.#file}.new`, this.#file);
+  }
+}

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { registerSecret } from '../telemetry/secrets.ts';
+
+const PARTS = ['postgres', 'registry', 'gitlab', 'kubernetes', 'pipelinesAsCode', 'api'] as const;
+const Secret = z.string().min(16);
+
+/**
+ * Addresses and secrets of a sandbox, chosen once for its directory: pull specs and URLs in its data stay right when
+ * it starts again.
+ */
+const Identity = z.object({
+  ports: z.record(z.enum(PARTS), z.number().int()),
+  registryUsers: z.object({ service: Secret, pipeline: Secret, release: Secret }),
+  webhookToken: Secret,
+  secretKey: Secret,
+});
+export type Identity = z.infer<typeof Identity>;
+
+/** Where things lie in a sandbox directory. */
+export interface Layout {
+  dir: string;
+  identity: Identity;
+  path(...parts: string[]): string;
+}
+
+/** Opens a sandbox directory, or makes one with free ports and new secrets. */
+export async function openLayout(directory: string): Promise<Layout> {
+  const dir = resolve(directory);
+  const path = (...parts: string[]) => join(dir, ...parts);
+  // Postgres runs as another user and must get through to its own folder; what is private says so itself.
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  for (const name of ['logs', 'secrets', 'catalogs.d', 'state', 'request-logs', 'nested-bundles']) {
+    mkdirSync(path(name), { recursive: true, mode: 0o700 });
+  }
+  const file = path('identity.json');
+  if (!existsSync(file)) writePrivate(file, JSON.stringify(await newIdentity(), null, 2));
+  return { dir, path, identity: readIdentity(file) };
+}
+
+/**
+ * Opens the directory of a sandbox that exists already.
+ *
+ * @throws Failure `configuration_invalid` when there is none
+ */
+export function existingLayout(directory: string): Layout {
+  const dir = resolve(directory);
+  const file = join(dir, 'identity.json');
+  if (!existsSync(file)) {
+    throw new Failure(
+      'configuration_invalid',
+      `There is no sandbox in ${dir}: start one with 'indexwright sandbox --dir ${directory}'`,
+    );
+  }
+  return { dir, path: (...parts) => join(dir, ...parts), identity: readIdentity(file) };
+}
+
+function readIdentity(file: string): Identity {
+  const identity = Identity.parse(JSON.parse(readFileSync(file, 'utf8')));
+  for (const secret of [...Object.values(identity.registryUsers), identity.webhookToken, identity.secretKey]) {
+    registerSecret(secret);
+  }
+  return identity;
+}
+
+async function newIdentity(): Promise<Identity> {
+  const ports = await freePorts(PARTS.length);
+  const secret = () => randomBytes(18).toString('hex');
+  return {
+    ports: Object.fromEntries(PARTS.map((part, at) => [part, ports[at]])) as Identity['ports'],
+    registryUsers: { service: secret(), pipeline: secret(), release: secret() },
+    webhookToken: secret(),
+    secretKey: randomBytes(32).toString('base64'),
+  };
+}
+
+/** Free TCP ports of 127.0.0.1, all different. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((done, failed) => {
+          const server = createServer().once('error', failed);
+          server.listen(0, '127.0.0.1', () => done(server));
+        }),
+    ),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Writes a file that only its owner may read, all of it or nothing. */
+export function writePrivate(file: string, text: string): void {
+  const partial = `${file}.${process.pid}`;
+  writeFileSync(partial, text, { mode: 0o600 });
+  renameSync(partial, file);
+}

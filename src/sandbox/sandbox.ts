@@ -1,0 +1,146 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { migrate } from '../db/migrate.ts';
+import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
+import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
+import { makeBinaryImage } from './binary-image.ts';
+import { pushBundleImage } from './bundle-image.ts';
+import { type Layout, openLayout, writePrivate } from './layout.ts';
+import { makeIndex } from './make-index.ts';
+import { type Parts, partsOf, TOOLS } from './parts.ts';
+import type { RunningProgram } from './program.ts';
+import { startApi, startWorker } from './service.ts';
+import { type Addresses, OPM_VERSIONS, type Seeded, writeEnvironment, writeServiceConfig } from './service-files.ts';
+import { ensureTenant } from './tenant.ts';
+
+const EXAMPLES = resolve(import.meta.dirname, '../../examples/bundles');
+const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
+/** OCP version of the seeded index; its opm is the only one that a sandbox needs. */
+export const SEEDED_VERSION = 'v4.19';
+
+export interface SandboxOptions {
+  dir: string;
+  /** `alone` leaves api and worker out. */
+  service: 'with-service' | 'alone';
+  /** Overrides of the service's `deadlines`, in milliseconds. */
+  deadlines?: Record<string, number>;
+  /** Told of each part as it comes up. */
+  say?: (line: string) => void;
+}
+
+export interface Sandbox {
+  layout: Layout;
+  parts: Parts;
+  at: Addresses;
+  seeded: Seeded;
+  /** What the service itself may do in the registry. */
+  registryClient(): Promise<RegistryClient>;
+  /** Starts the api or one more worker; stopped with the sandbox. */
+  startApi(): Promise<RunningProgram>;
+  startWorker(name?: string): Promise<RunningProgram>;
+  stop(): Promise<void>;
+}
+
+/** Brings up everything on loopback, seeded with an index of real content; on a directory that was used before, as it was. */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const { dir, service, deadlines = {}, say = () => {} } = options;
+  const layout = await openLayout(dir);
+  const parts = partsOf(layout);
+  const programs: RunningProgram[] = [];
+  const stop = async () => {
+    await Promise.all(programs.map((program) => program.stop()));
+    for (const name of ['pipelinesAsCode', 'kubernetes', 'gitlab', 'registry', 'postgres'] as const) {
+      await parts[name].stop();
+    }
+  };
+  try {
+    await Promise.all([parts.postgres.start(), parts.registry.start(), parts.gitlab.start(), parts.kubernetes.start()]);
+    await parts.pipelinesAsCode.start();
+    const at = addressesOf(layout, parts);
+    say(`postgres      ${new URL(at.databaseUrl).host}`);
+    say(`registry      ${at.registry}`);
+    say(`gitlab        ${at.gitlabUrl}`);
+    say(`kubernetes    ${at.kubernetesUrl}`);
+    await migrate(at.databaseUrl);
+    const tenant = await ensureTenant(layout, parts);
+    const binaryImage = `${at.registry}/base/operator-registry:${SEEDED_VERSION}`;
+    writeServiceConfig(layout, at, binaryImage, { opmDir: TOOLS, deadlines });
+    const registryClient = () => clientOf(layout, at);
+    const seeded = await seed(layout, at, await registryClient(), { binaryImage, gitlabToken: tenant.clientToken });
+    say(`index         ${seeded.fromIndex}`);
+    writeEnvironment(layout, at, seeded);
+
+    const keep = (program: RunningProgram) => {
+      programs.push(program);
+      return program;
+    };
+    const sandbox: Sandbox = {
+      layout,
+      parts,
+      at,
+      seeded,
+      registryClient,
+      startApi: async () => keep(await startApi(layout, at.apiUrl)),
+      startWorker: async (name) => keep(await startWorker(layout, name)),
+      stop,
+    };
+    if (service === 'with-service') {
+      await Promise.all([sandbox.startApi(), sandbox.startWorker()]);
+      say(`api           ${at.apiUrl}`);
+      say('worker        1 process');
+    }
+    return sandbox;
+  } catch (thrown) {
+    await stop();
+    throw thrown;
+  }
+}
+
+function addressesOf({ path, identity }: Layout, parts: Parts): Addresses {
+  const kubernetes = parts.kubernetes.now;
+  return {
+    databaseUrl: parts.postgres.now.url,
+    registry: parts.registry.now.host,
+    gitlabUrl: parts.gitlab.now.url,
+    kubernetesUrl: kubernetes.url,
+    kubernetesCa: kubernetes.caFile,
+    kubernetesTokenFile: path('secrets', 'kubernetes-token'),
+    kubeconfig: kubernetes.kubeconfig,
+    apiUrl: `http://127.0.0.1:${identity.ports.api}`,
+  };
+}
+
+async function clientOf(layout: Layout, at: Addresses): Promise<RegistryClient> {
+  const auth: CredentialStore = await readAuthFile(layout.path('secrets', 'registry.json'));
+  return createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
+}
+
+/** The first content: a base image, example bundles, and an index with all but the newest of them. Kept once made. */
+async function seed(
+  layout: Layout,
+  at: Addresses,
+  client: RegistryClient,
+  known: Pick<Seeded, 'binaryImage' | 'gitlabToken'>,
+): Promise<Seeded> {
+  const file = layout.path('seeded.json');
+  if (existsSync(file)) return { ...(JSON.parse(readFileSync(file, 'utf8')) as Seeded), ...known };
+  const opmPath = join(TOOLS, OPM_VERSIONS[SEEDED_VERSION]);
+  await makeBinaryImage({ client, ref: known.binaryImage, arches: ARCHES, opmPath });
+  const bundles: string[] = [];
+  const newest: Seeded['newest'] = {};
+  for (const operator of (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory())) {
+    const versions = (await readdir(join(EXAMPLES, operator.name))).sort();
+    for (const version of versions) {
+      const ref = `${at.registry}/examples/${operator.name}-bundle:v${version}`;
+      const pushed = await pushBundleImage(client, { bundleDir: join(EXAMPLES, operator.name, version), ref });
+      if (version === versions.at(-1)) newest[operator.name] = pushed;
+      else bundles.push(pushed);
+    }
+  }
+  const fromIndex = `${at.registry}/catalogs/example-index:${SEEDED_VERSION}`;
+  const { catalogRepoUrl } = await makeIndex(layout, { ref: fromIndex, ocp: SEEDED_VERSION, bundles });
+  const { gitlabToken: _, ...seeded }: Seeded = { ...known, fromIndex, catalogRepoUrl, newest };
+  writePrivate(file, JSON.stringify(seeded));
+  return { ...seeded, ...known };
+}

@@ -1,0 +1,123 @@
+import { stringify } from 'yaml';
+import { type Layout, writePrivate } from './layout.ts';
+
+/** OCP version → opm, as many as the sandbox offers (request-handling.md §4.1). */
+export const OPM_VERSIONS = {
+  'v4.17': 'opm-v1.48.0',
+  'v4.18': 'opm-v1.48.0',
+  'v4.19': 'opm-v1.48.0',
+  'v4.20': 'opm-v1.73.0',
+  'v4.21': 'opm-v1.73.0',
+  'v4.22': 'opm-v1.73.0',
+};
+
+/** Where the parts of a sandbox are, as the service and its clients need them. */
+export interface Addresses {
+  databaseUrl: string;
+  /** host:port */
+  registry: string;
+  gitlabUrl: string;
+  kubernetesUrl: string;
+  kubernetesCa: string;
+  kubernetesTokenFile: string;
+  kubeconfig: string;
+  apiUrl: string;
+}
+
+export const API_USER_HEADER = 'X-Remote-User';
+export const NAMESPACE = 'catalogs';
+/** Holds what a team of operator releases would have: the right to push to its indexes. */
+export const RELEASE_USER = 'release';
+
+/** Pull specs and addresses that people and tests start from. */
+export interface Seeded {
+  binaryImage: string;
+  fromIndex: string;
+  catalogRepoUrl: string;
+  gitlabToken: string;
+  /** Example operator → bundle that the seeded index does not have yet, by digest. */
+  newest: Record<string, string>;
+}
+
+export interface ServiceFileOptions {
+  opmDir: string;
+  /** Overrides of `deadlines`, in milliseconds. */
+  deadlines: Record<string, number>;
+}
+
+/** Writes the service's configuration and the files it names; nothing in it says that this is a sandbox. */
+export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: string, options: ServiceFileOptions) {
+  const { identity, path } = layout;
+  writePrivate(path('secrets', 'sealing-key'), identity.secretKey);
+  writePrivate(path('secrets', 'registry.json'), dockerConfig(at.registry, 'service', identity.registryUsers.service));
+  const { hostname, port } = new URL(at.apiUrl);
+  const config = {
+    databaseUrl: at.databaseUrl,
+    secretKeyFile: 'secrets/sealing-key',
+    stateDir: 'state',
+    api: { host: hostname, port: Number(port), userHeader: API_USER_HEADER, loginDisabled: true, maxPerPage: 50 },
+    storage: { logsDir: path('request-logs'), nestedBundlesDir: path('nested-bundles') },
+    registry: {
+      output: at.registry,
+      pushTemplate: '{registry}/indexwright/iib-build:{request_id}',
+      authFile: path('secrets', 'registry.json'),
+      insecure: [at.registry],
+      artifactRegistry: at.registry,
+      artifactTemplate: '{registry}/indexwright/index-db:{tag}',
+    },
+    catalogsDir: 'catalogs.d',
+    cluster: {
+      url: at.kubernetesUrl,
+      namespace: NAMESPACE,
+      tokenFile: at.kubernetesTokenFile,
+      caFile: at.kubernetesCa,
+    },
+    binaryImages: Object.fromEntries(
+      ['prod', 'stage', 'dev'].map((scope) => [
+        scope,
+        Object.fromEntries(Object.keys(OPM_VERSIONS).map((version) => [version, binaryImage])),
+      ]),
+    ),
+    opm: { dir: options.opmDir, versions: OPM_VERSIONS, default: 'opm-v1.48.0' },
+    deadlines: {
+      patience: 60_000,
+      runAppears: 60_000,
+      runStarts: 600_000,
+      runEnds: 600_000,
+      merge: 120_000,
+      call: 20_000,
+      poll: 10_000,
+      ...options.deadlines,
+    },
+  };
+  writePrivate(path('config.yaml'), stringify(config));
+}
+
+/** Writes `DIR/env`, lines a shell can source, and the client's registry credentials. */
+export function writeEnvironment(layout: Layout, at: Addresses, seeded: Seeded): void {
+  const { identity, path } = layout;
+  writePrivate(path('secrets', 'client.json'), dockerConfig(at.registry, RELEASE_USER, identity.registryUsers.release));
+  const values = {
+    API_URL: at.apiUrl,
+    API_USER_HEADER,
+    REGISTRY: at.registry,
+    REGISTRY_AUTH_FILE: path('secrets', 'client.json'),
+    GITLAB_URL: at.gitlabUrl,
+    GITLAB_TOKEN: seeded.gitlabToken,
+    CATALOG_REPO_URL: seeded.catalogRepoUrl,
+    FROM_INDEX: seeded.fromIndex,
+    BINARY_IMAGE: seeded.binaryImage,
+    OVERWRITE_TOKEN: `${RELEASE_USER}:${identity.registryUsers.release}`,
+    DATABASE_URL: at.databaseUrl,
+    KUBECONFIG: at.kubeconfig,
+    ARTIFACT_REPO: `${at.registry}/indexwright/index-db`,
+  };
+  const lines = Object.entries(values).map(([key, value]) => `${key}='${value.replaceAll("'", "'\\''")}'\n`);
+  writePrivate(path('env'), lines.join(''));
+}
+
+/** A docker config that lets one user in. */
+export function dockerConfig(registry: string, user: string, password: string): string {
+  const auth = Buffer.from(`${user}:${password}`).toString('base64');
+  return JSON.stringify({ auths: { [registry]: { auth } } });
+}

@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Step } from './schema.ts';
+
+const DEFAULT_SHEBANG = '#!/bin/sh\nset -e\n';
+
+export interface StepPlace {
+  /** Private directory of the task: home, scripts and the default working directory are made in it. */
+  dir: string;
+  /** Complete environment, HOME and TMPDIR excepted. */
+  env: Record<string, string>;
+  signal: AbortSignal;
+  output: (chunk: Buffer) => void;
+}
+
+/**
+ * Runs one step, all variables replaced, as a local process in a process group of its own, and gives its exit code.
+ * There is no image and no file system of its own: absolute paths of a container do not exist here. HOME is empty.
+ * The group is killed when `signal` aborts (then the code is 137) and whatever of it is left when the step ends.
+ */
+export async function runStep(step: Step, place: StepPlace): Promise<number> {
+  const { dir, env, signal, output } = place;
+  const [home, tmp, cwd] = [join(dir, 'home'), join(dir, 'tmp'), step.workingDir ?? join(dir, 'work')];
+  for (const path of [home, tmp, join(dir, 'work')]) await mkdir(path, { recursive: true, mode: 0o700 });
+  const [program, ...args] = await commandLine(step, dir);
+  if (program === undefined || signal.aborted) return 137;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...env, HOME: home, TMPDIR: tmp },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const killGroup = () => {
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // nothing of the group is left
+      }
+    };
+    signal.addEventListener('abort', killGroup);
+    process.on('exit', killGroup);
+    child.stdout.on('data', output);
+    child.stderr.on('data', output);
+    // `exit` and not `close`: a grandchild that holds the pipes must not hold the step. It is killed, then they close.
+    child.on('exit', killGroup);
+    let spawnError = false;
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      spawnError = true;
+      output(Buffer.from(`${error.code === 'ENOENT' ? 'no such file or directory' : error.message}: ${program}\n`));
+    });
+    child.on('close', (code) => {
+      signal.removeEventListener('abort', killGroup);
+      process.off('exit', killGroup);
+      resolve(spawnError ? 127 : signal.aborted ? 137 : (code ?? 137));
+    });
+  });
+}
+
+async function commandLine(step: Step, dir: string): Promise<string[]> {
+  if (step.script === undefined) return [...step.command, ...step.args];
+  const file = join(dir, `script-${step.name}`);
+  const script = step.script.startsWith('#!') ? step.script : DEFAULT_SHEBANG + step.script;
+  await writeFile(file, script, { mode: 0o700 });
+  return [file, ...step.args];
+}
