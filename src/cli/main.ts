@@ -1,0 +1,87 @@
+import { Command } from 'commander';
+import { describe } from '../errors/failure.ts';
+import { mask } from '../telemetry/secrets.ts';
+
+const program = new Command('indexwright')
+  .description('Manages OLM operator index images the GitOps way; answers the REST API of IIB.')
+  .showHelpAfterError();
+
+const configOption = ['-c, --config <file>', 'configuration file (docs/configuration.md)'] as const;
+
+program
+  .command('api')
+  .description('answer the REST API')
+  .requiredOption(...configOption)
+  .action(async ({ config }) => (await import('./service.ts')).runService(config, ['api']));
+
+program
+  .command('worker')
+  .description('work on requests')
+  .requiredOption(...configOption)
+  .action(async ({ config }) => (await import('./service.ts')).runService(config, ['worker']));
+
+program
+  .command('all')
+  .description('api and worker in one process')
+  .requiredOption(...configOption)
+  .action(async ({ config }) => (await import('./service.ts')).runService(config, ['api', 'worker']));
+
+program
+  .command('migrate')
+  .description('bring the database to this version')
+  .requiredOption(...configOption)
+  .action(async ({ config }) => (await import('./service.ts')).runMigrations(config));
+
+program
+  .command('build-index', { hidden: false })
+  .description("make a catalog image for all its arches by registry calls: the step of tekton/'s build task")
+  .helpOption(false)
+  .allowUnknownOption()
+  .argument('[args...]')
+  .action(async (args: string[]) => {
+    process.exitCode = await (await import('../builder/command.ts')).buildIndexCommand(args);
+  });
+
+const sandbox = program
+  .command('sandbox')
+  .description('bring up everything the service talks to, on loopback')
+  .option('--dir <dir>', 'where it keeps its data', '.sandbox')
+  .option('--no-service', 'leave api and worker out')
+  .action(async ({ dir, service }) =>
+    (await import('./sandbox.ts')).runSandbox(dir, service ? 'with-service' : 'alone'),
+  );
+
+sandbox
+  .command('bundle')
+  .description('push an unpacked bundle (manifests/, metadata/) as an image; prints its pull spec by digest')
+  .argument('<bundle-dir>')
+  .argument('<name:tag>')
+  .action(async (bundleDir, name, _options, command) =>
+    (await import('./sandbox.ts')).pushBundle(command.optsWithGlobals().dir, bundleDir, name),
+  );
+
+sandbox
+  .command('index')
+  .description('make an index with these bundles: catalog branch, index.db artifact and image; prints its pull spec')
+  .argument('<name:tag>')
+  .argument('[bundle...]', 'bundle pull specs')
+  .requiredOption('--ocp <version>', 'OCP version, which is the name of the catalog branch, e.g. v4.19')
+  .action(async (name, bundles, { ocp }, command) =>
+    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, ocp, bundles),
+  );
+
+program
+  .command('demo')
+  .description('watch one bundle travel to a published index, and a failing pipeline leave nothing behind')
+  .option('--keep', 'keep the sandbox directory')
+  .action(async ({ keep }) => {
+    process.exitCode = await (await import('./demo.ts')).runDemo(keep ? 'keep' : 'discard');
+  });
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  process.stderr.write(`indexwright: ${mask(describe(thrown))}\n`);
+  if (process.env.INDEXWRIGHT_LOG_LEVEL === 'debug') console.error(thrown);
+  process.exitCode = 1;
+}

@@ -1,0 +1,40 @@
+import { loadConfig } from '../config/load.ts';
+import { readAuthFile } from '../registry/auth.ts';
+import { createRegistryClient } from '../registry/client.ts';
+import { pushBundleImage } from '../sandbox/bundle-image.ts';
+import { existingLayout } from '../sandbox/layout.ts';
+import { makeIndex as makeSandboxIndex } from '../sandbox/make-index.ts';
+import { startSandbox } from '../sandbox/sandbox.ts';
+
+/** `indexwright sandbox`: up until SIGTERM or SIGINT, then everything is stopped and the data kept. */
+export async function runSandbox(dir: string, service: 'with-service' | 'alone'): Promise<void> {
+  const stopAsked = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
+  });
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const sandbox = await startSandbox({ dir, service, say });
+  say(`environment   ${sandbox.layout.path('env')}`);
+  say('ready');
+  await stopAsked;
+  await sandbox.stop();
+}
+
+/** `indexwright sandbox bundle`: prints the pull spec by digest. */
+export async function pushBundle(dir: string, bundleDir: string, name: string): Promise<void> {
+  const { registry } = loadConfig(existingLayout(dir).path('config.yaml'));
+  const client = createRegistryClient({
+    auth: await readAuthFile(registry.authFile as string),
+    insecure: registry.insecure,
+    callTimeout: 30_000,
+  });
+  const ref = name.startsWith(`${registry.output}/`) ? name : `${registry.output}/${name}`;
+  process.stdout.write(`${await pushBundleImage(client, { bundleDir, ref })}\n`);
+}
+
+/** `indexwright sandbox index`: prints the pull spec by tag, as requests name it. */
+export async function makeIndex(dir: string, name: string, ocp: string, bundles: string[]): Promise<void> {
+  const layout = existingLayout(dir);
+  await makeSandboxIndex(layout, { ref: name, ocp, bundles });
+  const { output } = loadConfig(layout.path('config.yaml')).registry;
+  process.stdout.write(`${name.startsWith(`${output}/`) ? name : `${output}/${name}`}\n`);
+}
