@@ -51,7 +51,7 @@ export interface Parts {
 /** Describes the parts of a sandbox; nothing runs yet. A `DATABASE_URL` in the environment takes the place of our Postgres. */
 export function partsOf({ path, identity }: Layout): Parts {
   const { ports, registryUsers } = identity;
-  const log = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'warn', name);
+  const log = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', name);
   const kubernetes = part(
     'kubernetes',
     async () => {

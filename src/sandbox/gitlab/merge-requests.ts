@@ -3,6 +3,7 @@ import { DEVELOPER, levelOf, MAINTAINER } from './access.ts';
 import { type Call, caller, projectFor, projectOf, type Route, route, take } from './call.ts';
 import { announceMergeRequest } from './events.ts';
 import { branchTip, git } from './git.ts';
+import { labelView } from './labels.ts';
 import { requestView } from './merge-request-view.ts';
 import { startCheck } from './mergeability.ts';
 import { requestOf } from './notes.ts';
@@ -214,10 +215,13 @@ async function edit(
     world.checks.delete(request);
     startCheck(world, request);
   }
+  // Hooks tell labels as objects, everything else as it is kept.
+  const told = (key: string, value: unknown) =>
+    key === 'labels' ? (value as string[]).map((label) => labelView(project, label)) : value;
   const changes = Object.fromEntries(
     [...changed, ['updated_at', request.updated_at] as const].map(([key, current]) => [
       key,
-      { previous: before[key], current },
+      { previous: told(key, before[key]), current: told(key, current) },
     ]),
   );
   await announceMergeRequest(world, project, user, request, 'update', { changes });

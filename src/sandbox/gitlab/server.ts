@@ -62,6 +62,7 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
     alone: (project, work) => queues(project.id, work),
     checks: new Map(),
   };
+  let closing: Promise<void> | undefined;
   const adminToken = await administrator(world);
   const server = createServer(answerCalls(world));
   // A clone may take its time; nothing here is reached from outside.
@@ -81,15 +82,17 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
     faults,
     ...createSeeds(world),
     settled: () => background.settled(),
-    async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      endGitChildren(world);
-      server.closeAllConnections();
-      await closed;
-      await background.stop();
-      store.close();
-    },
+    close: () => (closing ??= stop()),
   };
+
+  async function stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    endGitChildren(world);
+    server.closeAllConnections();
+    await closed;
+    await background.stop();
+    store.close();
+  }
 }
 
 /** The administrator and the token, made at the first start and found again at the next. */

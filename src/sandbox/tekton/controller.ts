@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { createLog, type Log } from '../../telemetry/log.ts';
 import type { Change } from '../kubernetes/history.ts';
@@ -8,6 +9,7 @@ import { type KubeObject, RESOURCES, timestamp } from '../kubernetes/object.ts';
 import { referenceOf, type Store } from '../kubernetes/store.ts';
 import { admitPipelineRun } from './admission.ts';
 import { isDone, judge, succeeded } from './conditions.ts';
+import { TektonFaults } from './faults.ts';
 import { conduct, type Steering } from './pipelinerun.ts';
 import { PipelineRunSpec, RunStatus } from './schema.ts';
 import { report, type World } from './world.ts';
@@ -27,10 +29,13 @@ export interface TektonOptions {
 }
 
 export interface Tekton {
+  faults: TektonFaults;
   /** Kills what runs. Runs that were not over are marked failed at the next start, as when a node is lost. */
   close(): Promise<void>;
 }
 
+/** Milliseconds between the end of a run and Chains' mark upon it. */
+const SIGNING = 100;
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
 /**
@@ -56,6 +61,7 @@ export async function startTekton(options: TektonOptions): Promise<Tekton> {
     env: { PATH: [...path, process.env.PATH ?? ''].join(delimiter), LANG: 'C.UTF-8', ...env },
     places: pLimit(places),
     closing: closing.signal,
+    faults: new TektonFaults(),
   };
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await Promise.all(['runs', 'tasks'].map((name) => rm(join(dir, name), { recursive: true, force: true })));
@@ -78,6 +84,7 @@ export async function startTekton(options: TektonOptions): Promise<Tekton> {
     running.set(uid, steering);
     log.info({ run: run.metadata.name }, 'started');
     steering.done
+      .then(() => sign(world, run))
       .catch((err: unknown) => {
         log.error({ err, run: run.metadata.name }, 'the run broke the controller');
         report(world, RESOURCES.pipelineruns, referenceOf(run), (copy) =>
@@ -107,6 +114,7 @@ export async function startTekton(options: TektonOptions): Promise<Tekton> {
   const unsubscribe = store.subscribe(onChange);
 
   return {
+    faults: world.faults,
     async close() {
       unsubscribe();
       closing.abort();
@@ -116,6 +124,22 @@ export async function startTekton(options: TektonOptions): Promise<Tekton> {
       store.admission.splice(store.admission.indexOf(admitPipelineRun), 1);
     },
   };
+}
+
+/** Chains' mark: a patch that comes after the end (konflux-and-gitlab.md §1.3, §3.6). */
+async function sign(world: World, run: KubeObject): Promise<void> {
+  await sleep(SIGNING, undefined, { signal: world.closing, ref: false }).catch(() => {});
+  const current = world.closing.aborted ? undefined : world.store.find(RESOURCES.pipelineruns, referenceOf(run));
+  if (current === undefined || !isDone(current)) return;
+  report(
+    world,
+    RESOURCES.pipelineruns,
+    referenceOf(run),
+    ({ metadata }) => {
+      metadata.annotations = { ...metadata.annotations, 'chains.tekton.dev/signed': 'true' };
+    },
+    'object',
+  );
 }
 
 function setPending(world: World, run: KubeObject): void {

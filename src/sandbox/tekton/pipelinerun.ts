@@ -5,7 +5,7 @@ import { judge, summary, type Verdict } from './conditions.ts';
 import { parseDuration } from './duration.ts';
 import { unfit } from './fitness.ts';
 import { childName } from './naming.ts';
-import { outcomeOf } from './outcome.ts';
+import { outcomeOf, type RunOutcome } from './outcome.ts';
 import { planTask, runParams } from './plan.ts';
 import { decide, type Mood, type Progress, tally, taskVariables } from './progress.ts';
 import { PipelineRunSpec, type PipelineSpec, type PipelineTask, type Value } from './schema.ts';
@@ -45,7 +45,8 @@ class Conductor {
   readonly #tasks = new AbortController();
   #mood: Mood = { stopping: 'no' };
   #nudge = () => {};
-  #broken: Verdict | undefined;
+  /** How the run ends without its tasks having a say in it. */
+  #decided: RunOutcome | undefined;
 
   constructor(world: World, run: KubeObject) {
     this.#world = world;
@@ -88,7 +89,8 @@ class Conductor {
   async conduct(): Promise<void> {
     const timers = this.#begin();
     try {
-      this.#broken = unfit(this.#run, this.#spec, this.#params);
+      const verdict = unfit(this.#run, this.#spec, this.#params);
+      this.#decided = verdict ? { verdict, results: [] } : this.#world.faults.takeEnding();
       await this.#work('tasks');
       await this.#work('finally');
       await Promise.all(this.#running.values());
@@ -134,7 +136,7 @@ class Conductor {
   }
 
   async #work(phase: Progress['phase']): Promise<void> {
-    while (!this.#everything.signal.aborted && this.#broken === undefined) {
+    while (!this.#everything.signal.aborted && this.#decided === undefined) {
       const nudged = new Promise<void>((resolve) => {
         this.#nudge = resolve;
       });
@@ -157,11 +159,12 @@ class Conductor {
     }
     if (decision.act === 'fail') {
       const { task, result } = decision.missing;
-      this.#broken = {
+      const verdict: Verdict = {
         status: 'False',
         reason: 'InvalidTaskResultReference',
         message: `[User error] invalid result reference in pipeline task "${progress.task.name}": unable to find result referenced by param: Could not find result with name ${result} for task ${task}`,
       };
+      this.#decided = { verdict, results: [] };
     }
   }
 
@@ -179,6 +182,7 @@ class Conductor {
       this.#running.delete(progress);
     });
     this.#running.set(progress, work);
+    if (this.#world.faults.takeVanishing('running')) this.#vanish();
   }
 
   #createTaskRun(task: PipelineTask): KubeObject | undefined {
@@ -241,13 +245,14 @@ class Conductor {
       ? this.#everything.signal.reason
       : undefined;
     if (reason === 'deleted' || reason === 'shutdown') return;
-    const { verdict, results } = this.#broken
-      ? { verdict: this.#broken, results: [] }
-      : outcomeOf(this.#run.metadata.name, this.#spec, this.#progress, {
+    const { verdict, results } = this.#world.faults.alter(
+      this.#decided ??
+        outcomeOf(this.#run.metadata.name, this.#spec, this.#progress, {
           mood: this.#mood,
           interruption: reason,
           lookup: this.#lookup,
-        });
+        }),
+    );
     this.#report((copy) => {
       judge(copy, verdict);
       Object.assign(copy.status as object, {
@@ -256,6 +261,12 @@ class Conductor {
         ...(results.length > 0 ? { results } : {}),
       });
     });
+    if (this.#world.faults.takeVanishing('ended')) this.#vanish();
+  }
+
+  #vanish(): void {
+    const { namespace, name } = this.#run.metadata;
+    this.#world.store.remove(RESOURCES.pipelineruns, { namespace, name });
   }
 
   #report(change: (copy: KubeObject) => void, part: 'object' | 'status' = 'status'): void {

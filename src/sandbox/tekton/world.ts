@@ -4,6 +4,7 @@ import type { PodLogs } from '../kubernetes/logs.ts';
 import type { KubeObject, Reference, Resource } from '../kubernetes/object.ts';
 import { Refusal } from '../kubernetes/refusal.ts';
 import type { Store, Writer } from '../kubernetes/store.ts';
+import type { TektonFaults } from './faults.ts';
 
 /** What everything in this folder works with. */
 export interface World {
@@ -18,6 +19,7 @@ export interface World {
   places: LimitFunction;
   /** Aborted when the sandbox stops: from then on nothing is reported, the next start finds the run as it was. */
   closing: AbortSignal;
+  faults: TektonFaults;
 }
 
 /** Why running steps are stopped. */

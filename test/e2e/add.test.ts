@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { nameOf } from '../../src/registry/pull-spec.ts';
+import { type World, world } from './support/world.ts';
+
+let w: World;
+beforeAll(async () => {
+  w = await world({ workers: 2 });
+});
+afterAll(() => w?.close());
+
+const MergeRequest = z.object({
+  iid: z.number(),
+  state: z.string(),
+  sha: z.string(),
+  source_branch: z.string(),
+  description: z.string(),
+});
+const mergeRequests = () => w.gitlab('GET', `${w.project()}/merge_requests?per_page=100`, z.array(MergeRequest));
+const digestOf = async (spec: string) => (await w.sandbox.registryClient()).digestOf(spec);
+
+describe('add', () => {
+  test('throw-away: builds the image, closes its merge request, moves nothing shared', async () => {
+    const { seeded } = w.sandbox;
+    const before = await w.photograph();
+    const request = await w.add({
+      bundles: [seeded.newest.lighthouse],
+      overwrite_from_index: false,
+      overwrite_from_index_token: null,
+    });
+    const ended = await w.end(request);
+    expect(ended).toMatchObject({
+      state: 'complete',
+      state_reason: 'The operator bundle(s) were successfully added to the index image',
+      arches: ['amd64', 'arm64', 'ppc64le', 's390x'],
+      index_image: `${w.sandbox.at.registry}/indexwright/iib-build:${request.id}`,
+    });
+    expect(ended.index_image_resolved).toBe(
+      `${nameOf(ended.index_image ?? '')}@${await digestOf(ended.index_image ?? '')}`,
+    );
+    const after = await w.photograph();
+    expect(after.branches).toEqual(before.branches);
+    expect(after.openMergeRequests).toEqual([]);
+    const fresh = Object.keys(after.tags).filter((tag) => before.tags[tag] !== after.tags[tag]);
+    expect(fresh.sort()).toEqual([
+      `indexwright/iib-build:${request.id}`,
+      `indexwright/index-db:example-index-v4.19-${request.id}`,
+    ]);
+    const [mergeRequest] = await mergeRequests();
+    expect(mergeRequest).toMatchObject({ state: 'closed', source_branch: `iib-request-${request.id}-v4.19` });
+    expect(mergeRequest?.description).toContain('lighthouse.v1.2.0');
+  });
+
+  test('the states come in the order clients know', async () => {
+    const [request] = await w.query('select min(id) as id from requests', z.object({ id: z.number() }));
+    const { state_history: history } = await w.get(request?.id ?? 0);
+    expect(history.map(({ state_reason: reason }) => reason).reverse()).toEqual([
+      'The request was initiated',
+      'Resolving the bundles',
+      'Resolving the container images',
+      'Building the index image for the following arches: amd64, arm64, ppc64le, s390x',
+      'Cloning Git repository',
+      'Checking if bundles are already present in index image',
+      'Writing build metadata',
+      'Committing changes to Git repository',
+      'Waiting on KONFLUX build',
+      'Copying built index to IIB registry',
+      'Pushing updated index database',
+      'The operator bundle(s) were successfully added to the index image',
+    ]);
+  });
+
+  test('two overwrites of one index sent at once: both complete, neither is lost', async () => {
+    const { seeded } = w.sandbox;
+    const [first, second] = await Promise.all([
+      w.add({ bundles: [seeded.newest.lighthouse], build_tags: ['v4.19-nightly'] }),
+      w.add({ bundles: [seeded.newest['harbor-pilot']] }),
+    ]);
+    const ends = await Promise.all([w.end(first), w.end(second)]);
+    expect(ends.map(({ state_reason: reason }) => reason)).toEqual([
+      'The operator bundle(s) were successfully added to the index image',
+      'The operator bundle(s) were successfully added to the index image',
+    ]);
+    expect(ends.map((end) => end.index_image)).toEqual([seeded.fromIndex, seeded.fromIndex]);
+    const last = ends
+      .toSorted((a, b) => ((a.state_history[0]?.updated ?? '') < (b.state_history[0]?.updated ?? '') ? -1 : 1))
+      .at(-1);
+    expect(await digestOf(seeded.fromIndex)).toBe(last?.index_image_resolved?.split('@')[1]);
+    expect(await digestOf(`${w.sandbox.at.registry}/indexwright/iib-build:v4.19-nightly`)).toBe(
+      ends[0].internal_index_image_copy_resolved?.split('@')[1],
+    );
+    const names = await fbcBundles();
+    expect(names).toEqual(expect.arrayContaining(['lighthouse.v1.2.0', 'harbor-pilot.v0.4.0']));
+    expect((await w.photograph()).openMergeRequests).toEqual([]);
+  });
+
+  test('a replay of the same request is fine: the bundle is present, the catalog keeps its bytes', async () => {
+    const { seeded } = w.sandbox;
+    const before = await configsTree();
+    const ended = await w.end(await w.add({ bundles: [seeded.newest.lighthouse] }));
+    expect(ended.state).toBe('complete');
+    expect(await configsTree()).toBe(before);
+  });
+
+  test('a bundle that does not exist fails the request before anything is touched', async () => {
+    const before = await w.photograph();
+    const missing = `${w.sandbox.at.registry}/examples/nothing:v1`;
+    const ended = await w.end(await w.add({ bundles: [missing] }));
+    expect(ended).toMatchObject({
+      state: 'failed',
+      state_reason: `Failed to inspect docker://${missing}. Make sure it exists and is accessible to IIB.`,
+    });
+    expect(await w.photograph()).toEqual(before);
+  });
+
+  test('a wrong token is told as such, and not shown', async () => {
+    const before = await w.photograph();
+    const token = 'release:not-the-password';
+    const ended = await w.end(
+      await w.add({ bundles: [w.sandbox.seeded.newest.lighthouse], overwrite_from_index_token: token }),
+    );
+    expect(ended.state).toBe('failed');
+    expect(ended.state_reason).toMatch(/refused|credentials|token/i);
+    expect(JSON.stringify(ended)).not.toContain('not-the-password');
+    expect(await w.photograph()).toEqual(before);
+  });
+
+  test('an index that is not mapped to a repository', async () => {
+    const other = `${w.sandbox.at.registry}/base/operator-registry:v4.19`;
+    const ended = await w.end(await w.add({ from_index: other }));
+    expect(ended).toMatchObject({
+      state: 'failed',
+      state_reason: `Git repository mapping not found for from_index: ${other}. index_to_gitlab_push_map is required.`,
+    });
+  });
+
+  test('a deprecated bundle is cut off in the whole index, whichever package the request is about', async () => {
+    const client = await w.sandbox.registryClient();
+    const old = `${w.sandbox.at.registry}/examples/lighthouse-bundle:v1.0.0`;
+    const ended = await w.end(await w.add({ deprecation_list: [await client.resolve(old)] }));
+    expect(ended.state_reason).toBe('The operator bundle(s) were successfully added to the index image');
+    const names = await fbcBundles();
+    expect(names).not.toContain('lighthouse.v1.0.0');
+    expect(names).toContain('lighthouse.v1.2.0');
+  });
+});
+
+/** Names of all bundles in the catalog branch. */
+async function fbcBundles(): Promise<string[]> {
+  const names: string[] = [];
+  for (const operator of ['lighthouse', 'harbor-pilot']) {
+    const path = encodeURIComponent(`configs/${operator}/catalog.json`);
+    const answer = await fetch(
+      `${w.sandbox.at.gitlabUrl}/api/v4${w.project()}/repository/files/${path}/raw?ref=v4.19`,
+      { headers: { 'private-token': w.sandbox.seeded.gitlabToken } },
+    );
+    const text = await answer.text();
+    for (const [, name] of text.matchAll(/"schema": "olm\.bundle",\s+"name": "([^"]+)"/g)) names.push(name ?? '');
+  }
+  return names;
+}
+
+/** Git's id of the catalog's content. */
+async function configsTree(): Promise<string> {
+  const Entries = z.array(z.object({ path: z.string(), id: z.string() }));
+  const tree = await w.gitlab('GET', `${w.project()}/repository/tree?ref=v4.19&per_page=100`, Entries);
+  return tree.find(({ path }) => path === 'configs')?.id ?? 'absent';
+}
