@@ -1,12 +1,19 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
 .PHONY: demo test lint sandbox bench setup setup-demo conformance
 SHELL := /bin/bash
+SANDBOX := $(or $(DIR),.sandbox)
 
 demo: setup-demo ## one bundle from REST request to published index, then a failing run with nothing left behind
 	@bin/indexwright demo
 
-sandbox: setup-demo ## everything the service talks to, on loopback, until Ctrl-C
-	@bin/indexwright sandbox --seed --dir "$${DIR:-.sandbox}"
+sandbox: setup-demo ## everything the service talks to, on loopback, until Ctrl-C; DIR=dir keeps its data there
+	@printf '%s\n' "When it says ready, talk to it from another shell:" \
+	  "  . $(SANDBOX)/env" \
+	  "  curl -s \$$API_URL/api/v1/builds" \
+	  "  curl -s \$$API_URL/api/v1/builds/add -H 'Content-Type: application/json' -H \"\$$API_USER_HEADER: me@EXAMPLE.COM\" \\" \
+	  "    -d \"{\\\"from_index\\\": \\\"\$$FROM_INDEX\\\", \\\"bundles\\\": [\\\"\$$(bin/indexwright sandbox bundle --dir $(SANDBOX) examples/bundles/lighthouse/1.2.0 examples/lighthouse-bundle:v1.2.0)\\\"]}\"" \
+	  "Ctrl-C stops everything; the data stays in $(SANDBOX)." ""
+	@bin/indexwright sandbox --dir "$(SANDBOX)"
 
 test: setup lint
 	@npm exec -- vitest run
@@ -15,8 +22,8 @@ lint: node_modules/.installed
 	@npm exec -- biome check --error-on-warnings .
 	@npm exec -- tsc --noEmit
 
-bench: setup
-	@npm exec -- vitest bench --run --dir bench
+bench: setup ## speed as ratios against named baselines
+	@npm exec -- node bench/registry-reads.ts
 
 conformance: setup ## SCENARIOS=DIR: answers recorded from IIB against ours
 	@npm exec -- node scripts/conformance.ts $(SCENARIOS)

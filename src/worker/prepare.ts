@@ -68,13 +68,16 @@ export async function prepareDelivery(
         report: (reason) => report(request.id, reason),
         record: (outcome) => tools.record(request.id, outcome),
         openCatalog,
-        openIndexDb: async (spec) => {
-          const tag = artifactTagFor(tools.config.registry, spec);
-          const path = join(scratch, 'index.db');
-          const newest = databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(dir, 'pulled.db'), signal));
+        openIndexDb: async (spec, which = 'shared') => {
+          const tag = artifactTagFor(tools.config.registry, spec, which);
+          // A folder for each: a request may open several, and the file's name shows in what opm says of it.
+          const folder = await mkdtemp(join(dir, 'db-'));
+          const newest =
+            databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(folder, 'pulled.db'), signal));
           databases.set(tag, newest);
+          const path = join(folder, 'index.db');
           await copyFile(newest.path, path);
-          return { path, shared: { tag, digest: newest.digest } };
+          return { path, from: { tag, digest: newest.digest } };
         },
         opmFor: tools.opmFor,
         childEnv: await tools.childEnvFor(request, join(scratch, 'auth')),

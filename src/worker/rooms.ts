@@ -7,11 +7,11 @@ import type { DeliveredRequest } from '../db/deliveries.ts';
 import { type DatabasePool, openDatabase } from '../db/pool.ts';
 import { openSecrets, readSealingKey } from '../db/secrets.ts';
 import { recordOutcome } from '../db/states.ts';
-import { describe, type Failure } from '../errors/failure.ts';
+import { describe, Failure } from '../errors/failure.ts';
 import { type Patience, patient, patiently } from '../errors/retry.ts';
 import { createForge, type Forge } from '../forge/forge.ts';
 import { type Cluster, createCluster } from '../pipeline/cluster.ts';
-import { createArtifacts } from '../registry/artifact.ts';
+import { artifactClashes, createArtifacts } from '../registry/artifact.ts';
 import { type CredentialStore, noCredentials, readAuthFile, withEntry, writeAuthDirectory } from '../registry/auth.ts';
 import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
@@ -42,6 +42,7 @@ export interface Rooms {
 /** Opens what the worker needs. Nothing is connected yet: a part that is down now may be up when it is needed. */
 export function openRooms(config: Config, log: Log): Rooms {
   const { deadlines } = config;
+  assertOwnArtifacts(config);
   const db = openDatabase(config.databaseUrl, { max: config.worker.concurrency + 5 });
   const sealingKey = readSealingKey(config.secretKeyFile);
   const cluster = createCluster(config.cluster, { call: deadlines.call, poll: deadlines.poll, log });
@@ -85,6 +86,7 @@ export function openRooms(config: Config, log: Log): Rooms {
     log: itsLog,
     signal,
     registry: patient(clientWith(await credentialsOf([request]), signal), patience, signal, onRetry),
+    serviceRegistry: patient(clientWith(await serviceCredentials(), signal), patience, signal, onRetry),
   });
 
   const logFor = (requestIds: number[]) =>
@@ -158,4 +160,15 @@ export function openRooms(config: Config, log: Log): Rooms {
 
 function missingCatalog(repository: string): never {
   throw new Error(`no catalog of the configuration has the repository ${repository}`);
+}
+
+/** Two indexes that share one index.db artifact would overwrite each other's (request-handling.md H16). */
+function assertOwnArtifacts(config: Config): void {
+  const names = allCatalogs(config).map(({ index }) => index);
+  for (const clash of artifactClashes(config.registry, names)) {
+    throw new Failure(
+      'configuration_invalid',
+      `The indexes ${clash.join(' and ')} would share one index.db artifact: put {namespace} into registry.artifactTagTemplate`,
+    );
+  }
 }
