@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { authenticate } from './access.ts';
 import { branchRoutes } from './branches.ts';
 import { decode, findRoute, type Route, route } from './call.ts';
@@ -57,11 +58,12 @@ const API = '/api/v4';
 /** The server's request listener: faults, then git, REST or a web page. */
 export function answerCalls(world: World): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    void handle(world, request, response).catch((thrown) => {
+    const handled = handle(world, request, response).catch((thrown) => {
       // The client went away, or a stream broke half way: there is nobody to tell.
       world.log?.debug({ err: thrown }, 'connection lost');
       response.destroy();
     });
+    world.background.watch(handled);
   };
 }
 
@@ -69,7 +71,7 @@ async function handle(world: World, request: IncomingMessage, response: ServerRe
   const [pathname = '/', search = ''] = splitOnce(request.url ?? '/', '?');
   const decoded = pathname.split('/').map(decode).join('/');
   const fault = world.faults.call(request.method ?? 'GET', decoded, search === '' ? '' : `?${search}`);
-  if (fault?.delay !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.delay));
+  if (fault?.delay !== undefined) await sleep(fault.delay, undefined, { signal: world.background.signal });
   if (fault?.answer !== undefined && fault.when !== 'after') {
     request.resume();
     return sendFault(request, response, fault.answer);

@@ -201,6 +201,7 @@ function backend(
   child.stderr.on('data', (chunk) => world.log?.debug({ project: project.path_with_namespace }, String(chunk).trim()));
 
   const finished = closed.then(() => more.finish?.());
+  world.background.watch(finished);
   finished.catch((thrown) => world.log?.error({ err: thrown }, 'after a push'));
   const body = new Transform({
     transform: (chunk, _encoding, done) => done(null, chunk),

@@ -108,14 +108,20 @@ async function execute(world: World, project: Project, user: User, request: Merg
     try {
       await mergeNow(world, project, user, request, wanted);
     } catch (thrown) {
-      const reason = thrown instanceof GitRefused ? thrown.message : 'Something went wrong during merge';
-      world.store.mergeRequests.change(request, { state: 'opened', merge_error: `Merge failed: ${reason}` });
+      unlock(world, request);
+      if (!(thrown instanceof GitRefused)) throw thrown;
+      world.store.mergeRequests.change(request, { merge_error: `Merge failed: ${thrown.message}` });
       throw refuse(422, request.merge_error);
     }
   });
   if (request.should_remove_source_branch ?? request.force_remove_source_branch) {
     world.background.start(`removing the branch of !${request.iid}`, () => removeSource(world, project, user, request));
   }
+}
+
+/** Opens again what was locked for merging and did not get merged. */
+function unlock(world: World, request: MergeRequest): void {
+  if (request.state === 'locked') world.store.mergeRequests.change(request, { state: 'opened' });
 }
 
 async function mergeNow(world: World, project: Project, user: User, request: MergeRequest, wanted: MergeParams) {

@@ -4,14 +4,15 @@ import { refuse, refuseInput } from './reply.ts';
 
 export type Params = Record<string, unknown>;
 
-/** Everything GitLab takes as a flag: JSON booleans and the texts of queries and forms. */
-export const flag = z.union([
-  z.boolean(),
-  z.enum(['true', '1', 'on', 'yes', 't']).transform(() => true),
-  z.enum(['false', '0', 'off', 'no', 'f']).transform(() => false),
-  z.literal(1).transform(() => true),
-  z.literal(0).transform(() => false),
-]);
+const YES = ['true', '1', 'on', 'yes', 'y', 't'];
+const NO = ['false', '0', 'off', 'no', 'n', 'f'];
+
+/** Everything GitLab takes as a flag: JSON booleans and the texts of queries and forms in any case (`True`). */
+export const flag = z.union([z.boolean(), z.number(), z.string()]).transform((value, context) => {
+  const said = String(value).toLowerCase();
+  if (!YES.includes(said) && !NO.includes(said)) context.addIssue({ code: 'custom', message: 'no flag' });
+  return YES.includes(said);
+});
 
 export const integer = z.union([
   z.number().int(),

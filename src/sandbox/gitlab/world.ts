@@ -27,6 +27,10 @@ export const repositoryOf = (world: World, project: Project): string =>
 export interface Background {
   /** Starts the work soon; what it throws is logged. */
   start(name: string, work: (signal: AbortSignal) => Promise<void>): void;
+  /** Counts work that somebody else has started and looks after. */
+  watch(work: Promise<unknown>): void;
+  /** Aborted when the server stops. */
+  signal: AbortSignal;
   /** Resolves once nothing is under way any more. */
   settled(): Promise<void>;
   /** Aborts what can be aborted, starts nothing any more, waits for the rest. */
@@ -35,21 +39,28 @@ export interface Background {
 
 /** A place for background work; `onError` gets what a piece of work threw. */
 export function createBackground(onError: (name: string, thrown: unknown) => void): Background {
-  const under = new Set<Promise<void>>();
+  const under = new Set<Promise<unknown>>();
   const stopping = new AbortController();
   const settled = async () => {
     while (under.size > 0) await Promise.all(under);
   };
+  const watch = (work: Promise<unknown>) => {
+    const job = work.catch(() => {}).finally(() => void under.delete(job));
+    under.add(job);
+  };
   return {
+    watch,
+    signal: stopping.signal,
     start(name, work) {
       if (stopping.signal.aborted) return;
-      const job = new Promise<void>((resolve) => setImmediate(resolve))
-        .then(() => work(stopping.signal))
-        .catch((thrown) => {
-          if (!stopping.signal.aborted) onError(name, thrown);
-        })
-        .finally(() => void under.delete(job));
-      under.add(job);
+      const soon = new Promise<void>((resolve) => setImmediate(resolve));
+      watch(
+        soon
+          .then(() => work(stopping.signal))
+          .catch((thrown) => {
+            if (!stopping.signal.aborted) onError(name, thrown);
+          }),
+      );
     },
     settled,
     async stop() {

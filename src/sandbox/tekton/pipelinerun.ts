@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type KubeObject, RESOURCES, timestamp } from '../kubernetes/object.ts';
+import { Refusal } from '../kubernetes/refusal.ts';
+import { createTaskRun } from './child.ts';
 import { judge, summary, type Verdict } from './conditions.ts';
 import { parseDuration } from './duration.ts';
 import { unfit } from './fitness.ts';
@@ -170,8 +172,13 @@ class Conductor {
 
   #start(progress: Progress): void {
     const plan = planTask(this.#run, this.#spec, this.#params, this.#lookup, progress.task);
-    const taskRun = this.#createTaskRun(progress.task);
-    if (!taskRun) return;
+    const taskRun = createTaskRun(this.#world, this.#run, progress, substitute(progress.task.params, this.#lookup));
+    if (taskRun instanceof Refusal) {
+      const { name, namespace } = this.#run.metadata;
+      const message = `error creating TaskRuns called ${progress.task.name} for PipelineRun ${namespace}/${name}: ${taskRun.message}`;
+      this.#decided = { verdict: { status: 'False', reason: 'CreateRunFailed', message }, results: [] };
+    }
+    if (taskRun === undefined || taskRun instanceof Refusal) return;
     progress.state = 'running';
     progress.taskRun = taskRun.metadata.name;
     const signals =
@@ -183,30 +190,6 @@ class Conductor {
     });
     this.#running.set(progress, work);
     if (this.#world.faults.takeVanishing('running')) this.#vanish();
-  }
-
-  #createTaskRun(task: PipelineTask): KubeObject | undefined {
-    const { name, namespace, uid, labels } = this.#run.metadata;
-    const existing = this.#world.store.find(RESOURCES.pipelineruns, { namespace, name });
-    if (existing?.metadata.uid !== uid) return undefined;
-    return this.#world.store.create(RESOURCES.taskruns, {
-      metadata: {
-        name: childName(name, `-${task.name}`),
-        namespace: namespace ?? '',
-        labels: {
-          'app.kubernetes.io/managed-by': 'tekton-pipelines',
-          ...labels,
-          'tekton.dev/memberOf': this.#pipeline.tasks.includes(task) ? 'tasks' : 'finally',
-          'tekton.dev/pipeline': childName(name, ''),
-          'tekton.dev/pipelineRun': name,
-          'tekton.dev/pipelineTask': task.name,
-        },
-        ownerReferences: [
-          { apiVersion: 'tekton.dev/v1', kind: 'PipelineRun', name, uid, controller: true, blockOwnerDeletion: true },
-        ],
-      },
-      spec: { taskSpec: task.taskSpec, params: substitute(task.params, this.#lookup) },
-    });
   }
 
   #publish(): void {
@@ -265,8 +248,12 @@ class Conductor {
   }
 
   #vanish(): void {
-    const { namespace, name } = this.#run.metadata;
-    this.#world.store.remove(RESOURCES.pipelineruns, { namespace, name });
+    setImmediate(() => {
+      const { namespace, name, uid } = this.#run.metadata;
+      const { store, closing } = this.#world;
+      const current = closing.aborted ? undefined : store.find(RESOURCES.pipelineruns, { namespace, name });
+      if (current?.metadata.uid === uid) store.remove(RESOURCES.pipelineruns, { namespace, name });
+    });
   }
 
   #report(change: (copy: KubeObject) => void, part: 'object' | 'status' = 'status'): void {

@@ -3,7 +3,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { PodLogs } from '../kubernetes/logs.ts';
 import type { KubeObject, Reference, Resource } from '../kubernetes/object.ts';
 import { Refusal } from '../kubernetes/refusal.ts';
-import type { Store, Writer } from '../kubernetes/store.ts';
+import type { Store } from '../kubernetes/store.ts';
 import type { TektonFaults } from './faults.ts';
 
 /** What everything in this folder works with. */
@@ -38,11 +38,11 @@ export function report(
   resource: Resource,
   reference: Reference,
   change: (copy: KubeObject) => void,
-  part: Writer['part'] = 'status',
+  part: 'object' | 'status' = 'status',
 ): void {
   if (closing.aborted) return;
   try {
-    store.edit(resource, reference, change, { manager: 'tekton-pipelines-controller', part: part ?? 'status' });
+    store.edit(resource, reference, change, { manager: 'tekton-pipelines-controller', part });
   } catch (thrown) {
     if (!(thrown instanceof Refusal && thrown.code === 404)) throw thrown;
   }

@@ -352,3 +352,16 @@ test('comments', async () => {
   expect(body.filter((note: { system: boolean }) => !note.system)).toMatchObject([{ body: 'done' }]);
   expect((await api('POST', `${at}/merge_requests/${iid}/notes`, { body: '/close' })).status).toBe(202);
 });
+
+test('of two merges at once that conflict one wins', async () => {
+  const { commit, open, checked, merge, request } = await scene();
+  await commit('one', { 'README.md': 'one\n' }, 'main');
+  await commit('two', { 'README.md': 'two\n' }, 'main');
+  const iids = [await open('one'), await open('two')];
+  for (const iid of iids) expect((await checked(iid)).detailed_merge_status).toBe('mergeable');
+  const answers = await Promise.all(iids.map((iid) => merge(iid)));
+  expect(answers.map((each) => each.status).sort()).toEqual([200, 422]);
+  const loser = answers.findIndex((each) => each.status === 422);
+  expect(answers[loser]?.body).toEqual({ message: 'Merge failed: conflict in README.md' });
+  expect((await request(iids[loser] ?? 0)).state).toBe('opened');
+});

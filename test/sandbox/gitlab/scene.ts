@@ -20,12 +20,9 @@ export interface Answer {
 }
 
 /** A GitLab with one project, a developer `bot` in it, and ways to speak to it. Everything ends with the test. */
-export async function scene(settings: Partial<SeedProject> = {}, given: { dir?: string; port?: number } = {}) {
-  const dir = given.dir ?? (await mkdtemp(join(tmpdir(), 'gitlab-')));
-  const gitlab = await startGitLab({
-    dir: join(dir, 'server'),
-    ...(given.port === undefined ? {} : { port: given.port }),
-  });
+export async function scene(settings: Partial<SeedProject> = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'gitlab-'));
+  const gitlab = await startGitLab({ dir: join(dir, 'server') });
   onTestFinished(async () => {
     await gitlab.close();
     await rm(dir, { recursive: true, force: true });
@@ -108,10 +105,11 @@ export function caller(url: string, token: string | undefined) {
   };
 }
 
-/** git with a token, told by environment. Gives what it printed, on both streams; throws when it fails. */
-export function gitFor(token: string | undefined) {
+const CREDENTIALS = '!f() { echo username=git; echo "password=$GITLAB_TOKEN"; }; f';
+
+/** git that gives a token when the server asks for one. Gives what it printed, on both streams; throws when it fails. */
+export function gitFor(token: string) {
   return async (...args: string[]): Promise<string> => {
-    const basic = Buffer.from(`git:${token}`).toString('base64');
     const { stdout, stderr } = await runFile('git', args, {
       env: {
         PATH: process.env.PATH ?? '',
@@ -122,13 +120,10 @@ export function gitFor(token: string | undefined) {
         GIT_AUTHOR_EMAIL: 'person@example.com',
         GIT_COMMITTER_NAME: 'A Person',
         GIT_COMMITTER_EMAIL: 'person@example.com',
-        ...(token === undefined
-          ? {}
-          : {
-              GIT_CONFIG_COUNT: '1',
-              GIT_CONFIG_KEY_0: 'http.extraHeader',
-              GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic}`,
-            }),
+        GIT_CONFIG_COUNT: '1',
+        GIT_CONFIG_KEY_0: 'credential.helper',
+        GIT_CONFIG_VALUE_0: CREDENTIALS,
+        GITLAB_TOKEN: token,
       },
     });
     return stdout + stderr;

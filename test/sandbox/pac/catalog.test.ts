@@ -51,7 +51,7 @@ beforeAll(async () => {
     files: {
       '.tekton/pipelinerun.yaml': await readFile(join(ROOT, 'tekton/catalog/pipelinerun.yaml'), 'utf8'),
       Dockerfile:
-        'ARG BINARY_IMAGE\nFROM ${BINARY_IMAGE}\nENTRYPOINT ["/bin/opm"]\nCMD ["serve", "/configs", "--cache-dir=/tmp/cache"]\nCOPY configs /configs\nCOPY --chown=1001:0 cache /tmp/cache\nLABEL operators.operatorframework.io.index.configs.v1=/configs\n',
+        'ARG BINARY_IMAGE\nFROM $BINARY_IMAGE\nENTRYPOINT ["/bin/opm"]\nCMD ["serve", "/configs", "--cache-dir=/tmp/cache"]\nCOPY configs /configs\nCOPY --chown=1001:0 cache /tmp/cache\nLABEL operators.operatorframework.io.index.configs.v1=/configs\n',
       'configs/.gitkeep': '',
     },
   });
@@ -95,14 +95,14 @@ async function api(method: string, path: string, body?: unknown) {
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-  return answer.json();
+  return answer.json() as Promise<Record<string, unknown>>;
 }
 
 /** Commits to a new branch and opens a merge request, as the service does; gives the run when all is over. */
 async function propose(branch: string, metadata: Record<string, unknown>): Promise<{ sha: string; run: KubeObject }> {
   const catalog =
     '{"schema":"olm.package","name":"etcd","defaultChannel":"alpha"}\n{"schema":"olm.channel","package":"etcd","name":"alpha","entries":[{"name":"etcd.v1.0.0"}]}\n{"schema":"olm.bundle","package":"etcd","name":"etcd.v1.0.0","image":"quay.io/x/etcd@sha256:aa","properties":[{"type":"olm.package","value":{"packageName":"etcd","version":"1.0.0"}}]}\n';
-  const { id: sha } = await api('POST', '/repository/commits', {
+  const commit = await api('POST', '/repository/commits', {
     branch,
     start_branch: 'v4.19',
     commit_message: 'Add etcd',
@@ -111,6 +111,7 @@ async function propose(branch: string, metadata: Record<string, unknown>): Promi
       { action: 'create', file_path: '.iib-build-metadata.json', content: JSON.stringify(metadata) },
     ],
   });
+  const sha = String(commit.id);
   const over = new Promise<KubeObject>((done) => {
     const end = kubernetes.store.subscribe(({ object, resource }) => {
       const { labels = {} } = object.metadata;

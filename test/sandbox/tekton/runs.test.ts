@@ -268,7 +268,7 @@ test('a pending run waits without a start time; deleting a run ends its steps', 
   });
   world.store.remove(RESOURCES.pipelineruns, { namespace: 'tenant', name: 'queued' });
   await pods;
-  expect(alive(pid)).toBe(false);
+  await expect.poll(() => alive(pid)).toBe(false);
 });
 
 test('admission refuses what Tekton refuses', () => {
@@ -319,4 +319,71 @@ test('a run that was going on when the sandbox stopped is lost, its processes to
   second.steer('waiting', undefined);
   expect(verdict(await second.end('waiting')).status).toBe('True');
   await second.stop();
+});
+
+test('faults: a verdict of choice, altered results, runs that vanish', async () => {
+  const spec = {
+    results: [{ name: 'IMAGE_URL', value: '$(tasks.a.results.url)' }],
+    tasks: [task('a', 'printf registry/x:1 > $(results.url.path)', {}, { results: [{ name: 'url' }] })],
+  };
+  const gone = (name: string) =>
+    new Promise<string>((resolve) => {
+      const end = world.store.subscribe(({ type, resource, object }) => {
+        if (type !== 'DELETED' || resource !== RESOURCES.pipelineruns || object.metadata.name !== name) return;
+        end();
+        resolve(verdict(object).status ?? '');
+      });
+    });
+  world.faults.endNext({ status: 'False', reason: 'CouldntGetTask', message: 'no task' });
+  world.start('decided', spec);
+  expect(verdict(await world.end('decided'))).toEqual({
+    status: 'False',
+    reason: 'CouldntGetTask',
+    message: 'no task',
+  });
+  world.faults.alterNext(({ verdict: kept }) => ({ verdict: kept, results: [{ name: 'IMAGE_URL', value: ' \n' }] }));
+  world.start('blank', spec);
+  expect((await world.end('blank')).status).toMatchObject({ results: [{ name: 'IMAGE_URL', value: ' \n' }] });
+  world.faults.vanishNext('ended');
+  const ended = gone('vanishes');
+  world.start('vanishes', spec);
+  expect(await ended).toBe('True');
+  world.faults.vanishNext('running');
+  const running = gone('vanishes-early');
+  world.start('vanishes-early', spec);
+  expect(await running).toBe('Unknown');
+});
+
+test('Chains signs after the end', async () => {
+  world.start('signed', { tasks: [task('a', 'true')] });
+  const run = await world.until(
+    'signed',
+    ({ metadata }) => metadata.annotations?.['chains.tekton.dev/signed'] === 'true',
+  );
+  expect(verdict(run).status).toBe('True');
+});
+
+test('a task waits for a Secret that is not there yet', async () => {
+  world.start(
+    'patient',
+    { workspaces: [{ name: 's' }], tasks: [task('a', 'cat $(workspaces.s.path)/k')] },
+    { workspaces: [{ name: 's', secret: { secretName: 'late' } }] },
+  );
+  await world.until(
+    'patient',
+    () => world.store.find(RESOURCES.pods, { namespace: 'tenant', name: 'patient-a-pod' }) !== undefined,
+  );
+  world.store.create(RESOURCES.secrets, { metadata: { name: 'late', namespace: 'tenant' }, stringData: { k: 'v' } });
+  expect(verdict(await world.end('patient')).status).toBe('True');
+});
+
+test('runs that cannot start say why', async () => {
+  world.start('no-param', { params: [{ name: 'must' }], tasks: [task('a', 'true')] });
+  world.start('no-workspace', { workspaces: [{ name: 'must' }], tasks: [task('a', 'true')] });
+  world.start('no-task', { tasks: [{ name: 'a', taskRef: { name: 'absent' } }] });
+  expect([
+    verdict(await world.end('no-param')).reason,
+    verdict(await world.end('no-workspace')).reason,
+    verdict(await world.end('no-task')).reason,
+  ]).toEqual(['ParameterMissing', 'InvalidWorkspaceBindings', 'CouldntGetTask']);
 });

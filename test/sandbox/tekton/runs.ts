@@ -32,6 +32,7 @@ export async function runs(dir?: string) {
 
   return {
     home,
+    faults: tekton.faults,
     store,
     logs,
     start(name: string, pipelineSpec: unknown, more: Record<string, unknown> = {}): KubeObject {
