@@ -1,0 +1,114 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { migrate } from '../../src/db/migrate.ts';
+import { type Postgres, startPostgres } from '../../src/sandbox/postgres.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { startRunner } from '../../src/worker/runner.ts';
+import { freePort } from '../support/ports.ts';
+
+// A server of its own: it is restarted under the runner's feet.
+let dir: string;
+let port: number;
+let postgres: Postgres;
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'indexwright-runner-'));
+  port = await freePort();
+  postgres = await startPostgres({ dir, port });
+  await migrate(postgres.url);
+});
+afterAll(async () => {
+  await postgres.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+beforeEach(() => query('delete from graphile_worker._private_jobs'));
+
+async function query(sql: string, values: unknown[] = []) {
+  const client = new Client({ connectionString: postgres.url });
+  await client.connect();
+  try {
+    return (await client.query(sql, values)).rows as Record<string, unknown>[];
+  } finally {
+    await client.end();
+  }
+}
+
+const addJob = (number: number, queue: string | null) =>
+  query(`select graphile_worker.add_job('count', json_build_object('number', $1::int), queue_name := $2)`, [
+    number,
+    queue,
+  ]);
+
+/** A runner whose jobs say their number; `seen` resolves when so many have been said. */
+function counting(work: (number: number) => Promise<void> = async () => {}) {
+  const numbers: number[] = [];
+  const waiting: { count: number; resolve: () => void }[] = [];
+  const runner = startRunner({
+    databaseUrl: postgres.url,
+    concurrency: 5,
+    log: createLog('silent', 'test'),
+    tasks: () => ({
+      count: async (payload) => {
+        const { number } = payload as { number: number };
+        await work(number);
+        numbers.push(number);
+        for (const { count, resolve } of waiting) if (numbers.length >= count) resolve();
+      },
+    }),
+  });
+  const seen = (count: number) =>
+    new Promise<void>((resolve) => (numbers.length >= count ? resolve() : waiting.push({ count, resolve })));
+  return { ...runner, numbers, seen };
+}
+
+describe('the runner', () => {
+  test('runs the jobs of a lane one after the other, in order', async () => {
+    for (let number = 1; number <= 8; number += 1) await addJob(number, 'lane');
+    let running = 0;
+    let most = 0;
+    const runner = counting(async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((next) => setImmediate(next));
+      running -= 1;
+    });
+    await runner.seen(8);
+    await runner.stop();
+    expect(runner.numbers).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(most).toBe(1);
+  });
+
+  test('leaves nothing locked when it stops', async () => {
+    await addJob(1, 'lane');
+    await addJob(2, null);
+    const runner = counting();
+    await runner.seen(2);
+    await runner.stop();
+    expect(await query('select * from graphile_worker._private_jobs')).toEqual([]);
+    expect(await query('select * from graphile_worker._private_job_queues where locked_by is not null')).toEqual([]);
+  });
+
+  test('takes over the jobs and the lane of a worker that died', async () => {
+    await addJob(1, 'lane');
+    await query(`update graphile_worker._private_jobs set locked_by = 'pool-dead', locked_at = now(), attempts = 1`);
+    await query(`update graphile_worker._private_job_queues set locked_by = 'pool-dead', locked_at = now()`);
+    const runner = counting();
+    await runner.seen(1);
+    await runner.stop();
+    expect(runner.numbers).toEqual([1]);
+  });
+
+  test('goes on after the database was restarted', async () => {
+    const runner = counting();
+    await addJob(1, 'lane');
+    await runner.seen(1);
+    await postgres.stop();
+    postgres = await startPostgres({ dir, port });
+    await addJob(2, 'lane');
+    await runner.seen(2);
+    await runner.stop();
+    expect(runner.numbers).toEqual([1, 2]);
+  });
+});
