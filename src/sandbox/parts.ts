@@ -8,6 +8,7 @@ import { startPostgres } from './postgres.ts';
 import { type RunningRegistry, startRegistry } from './registry.ts';
 import { RELEASE_USER } from './service-files.ts';
 import { startTekton } from './tekton/controller.ts';
+import type { TektonFaults } from './tekton/faults.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const TOOLS = join(ROOT, '.tools', 'bin');
@@ -44,7 +45,7 @@ export interface Parts {
   registry: Part<RunningRegistry>;
   gitlab: Part<GitLab>;
   /** API server and the controllers that run on it. */
-  kubernetes: Part<Kubernetes & { close(): Promise<void> }>;
+  kubernetes: Part<Kubernetes & { tekton: TektonFaults }>;
   pipelinesAsCode: Part<PipelinesAsCode>;
 }
 
@@ -68,6 +69,7 @@ export function partsOf({ path, identity }: Layout): Parts {
       });
       return {
         ...server,
+        tekton: tekton.faults,
         close: async () => {
           await tekton.close();
           await server.close();

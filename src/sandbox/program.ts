@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { Failure } from '../errors/failure.ts';
+import { dyingWithUs } from './dying.ts';
 
 export interface RunningProgram {
   pid: number;
@@ -33,7 +34,7 @@ export async function startProgram({
   ready(signal: AbortSignal): Promise<void>;
 }): Promise<RunningProgram> {
   const output = openSync(log, 'a', 0o600);
-  const child = spawn(file, args, { env, stdio: ['ignore', output, output] });
+  const child = spawn(...dyingWithUs(file, args), { env, stdio: ['ignore', output, output] });
   const ended = endOf(child);
   const killNow = () => void child.kill('SIGKILL');
   process.on('exit', killNow);

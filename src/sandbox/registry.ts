@@ -8,6 +8,7 @@ import { hash } from 'bcryptjs';
 import { stringify } from 'yaml';
 import { Failure } from '../errors/failure.ts';
 import { childEnvironment } from '../process/run.ts';
+import { dyingWithUs } from './dying.ts';
 
 export interface RegistryUser {
   user: string;
@@ -54,7 +55,8 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   await mkdir(join(options.dir, 'storage'), { recursive: true });
   const config = join(options.dir, 'config.yml');
   await writeFile(config, stringify(await configuration(options)), { mode: 0o600 });
-  const child = spawn('docker-registry', ['serve', config], {
+  const [file, args] = dyingWithUs('docker-registry', ['serve', config]);
+  const child = spawn(file, args, {
     env: childEnvironment({ OTEL_TRACES_EXPORTER: 'none' }),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
