@@ -61,6 +61,17 @@ sandbox
   );
 
 sandbox
+  .command('fragment')
+  .description(
+    'push a file-based catalog (a folder for each package) as a fragment image; prints its pull spec by digest',
+  )
+  .argument('<fbc-dir>')
+  .argument('<name:tag>')
+  .action(async (fbcDir, name, _options, command) =>
+    (await import('./sandbox.ts')).pushFragment(command.optsWithGlobals().dir, fbcDir, name),
+  );
+
+sandbox
   .command('index')
   .description('make an index with these bundles: catalog branch, index.db artifact and image; prints its pull spec')
   .argument('<name:tag>')

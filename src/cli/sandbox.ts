@@ -2,6 +2,7 @@ import { loadConfig } from '../config/load.ts';
 import { readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient } from '../registry/client.ts';
 import { pushBundleImage } from '../sandbox/bundle-image.ts';
+import { pushFragmentImage } from '../sandbox/fragment-image.ts';
 import { existingLayout } from '../sandbox/layout.ts';
 import { makeIndex as makeSandboxIndex } from '../sandbox/make-index.ts';
 import { startSandbox } from '../sandbox/sandbox.ts';
@@ -21,20 +22,29 @@ export async function runSandbox(dir: string, service: 'with-service' | 'alone')
 
 /** `indexwright sandbox bundle`: prints the pull spec by digest. */
 export async function pushBundle(dir: string, bundleDir: string, name: string): Promise<void> {
+  const { client, refOf } = await sandboxRegistry(dir);
+  process.stdout.write(`${await pushBundleImage(client, { bundleDir, ref: refOf(name) })}\n`);
+}
+
+/** `indexwright sandbox fragment`: prints the pull spec by digest. */
+export async function pushFragment(dir: string, fbcDir: string, name: string): Promise<void> {
+  const { client, refOf } = await sandboxRegistry(dir);
+  process.stdout.write(`${await pushFragmentImage(client, { fbcDir, ref: refOf(name) })}\n`);
+}
+
+/** The registry of a running sandbox; names may leave it out. */
+async function sandboxRegistry(dir: string) {
   const { registry } = loadConfig(existingLayout(dir).path('config.yaml'));
-  const client = createRegistryClient({
-    auth: await readAuthFile(registry.authFile as string),
-    insecure: registry.insecure,
-    callTimeout: 30_000,
-  });
-  const ref = name.startsWith(`${registry.output}/`) ? name : `${registry.output}/${name}`;
-  process.stdout.write(`${await pushBundleImage(client, { bundleDir, ref })}\n`);
+  const auth = await readAuthFile(registry.authFile as string);
+  return {
+    client: createRegistryClient({ auth, insecure: registry.insecure, callTimeout: 30_000 }),
+    refOf: (name: string) => (name.startsWith(`${registry.output}/`) ? name : `${registry.output}/${name}`),
+  };
 }
 
 /** `indexwright sandbox index`: prints the pull spec by tag, as requests name it. */
 export async function makeIndex(dir: string, name: string, ocp: string, bundles: string[]): Promise<void> {
-  const layout = existingLayout(dir);
-  await makeSandboxIndex(layout, { ref: name, ocp, bundles });
-  const { output } = loadConfig(layout.path('config.yaml')).registry;
-  process.stdout.write(`${name.startsWith(`${output}/`) ? name : `${output}/${name}`}\n`);
+  const { refOf } = await sandboxRegistry(dir);
+  await makeSandboxIndex(existingLayout(dir), { ref: refOf(name), ocp, bundles });
+  process.stdout.write(`${refOf(name)}\n`);
 }

@@ -134,6 +134,25 @@ describe('add', () => {
     });
   });
 
+  test('an index of another OCP version is built with the opm of that version, in its own repository', async () => {
+    const client = await w.sandbox.registryClient();
+    const bundle = (name: string) => client.resolve(`${w.sandbox.at.registry}/examples/${name}`);
+    const index = await w.index('mine/newer-index:v4.20', 'v4.20', [await bundle('lighthouse-bundle:v1.0.0')]);
+    const before = await digestOf(w.sandbox.seeded.fromIndex);
+    const ended = await w.end(await w.add({ from_index: index, bundles: [await bundle('lighthouse-bundle:v1.1.0')] }));
+    expect(ended.state_reason).toBe('The operator bundle(s) were successfully added to the index image');
+    expect(await digestOf(index)).toBe(ended.index_image_resolved?.split('@')[1]);
+    expect(await digestOf(w.sandbox.seeded.fromIndex)).toBe(before);
+    const project = w.project(`${w.sandbox.at.gitlabUrl}/catalogs/mine-newer-index`);
+    const file = `${project}/repository/files/${encodeURIComponent('.iib-build-metadata.json')}?ref=v4.20`;
+    const { content } = await w.gitlab('GET', file, z.object({ content: z.string() }));
+    expect(JSON.parse(Buffer.from(content, 'base64').toString())).toMatchObject({
+      opm_version: 'opm-v1.73.0',
+      labels: { 'com.redhat.index.delivery.version': 'v4.20' },
+      request_id: ended.id,
+    });
+  });
+
   test('a deprecated bundle is cut off in the whole index, whichever package the request is about', async () => {
     const client = await w.sandbox.registryClient();
     const old = `${w.sandbox.at.registry}/examples/lighthouse-bundle:v1.0.0`;

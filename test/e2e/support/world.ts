@@ -70,10 +70,17 @@ export async function world({
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
   const sandbox = await startSandbox({ dir, service: 'alone', deadlines: { patience: 5000, ...deadlines } });
   const { at, seeded, layout } = sandbox;
-  await Promise.all([
-    sandbox.startApi(),
-    ...Array.from({ length: workers }, (_, index) => sandbox.startWorker(`worker-${index + 1}`)),
-  ]);
+  const close = async () => {
+    await sandbox.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const names = Array.from({ length: workers }, (_, index) => `worker-${index + 1}`);
+  const started = await Promise.allSettled([sandbox.startApi(), ...names.map((name) => sandbox.startWorker(name))]);
+  for (const start of started) {
+    if (start.status === 'fulfilled') continue;
+    await close();
+    throw start.reason;
+  }
   const unpacked = join(dir, 'bundles');
   const get = async (id: number) => View.parse(await (await fetch(`${at.apiUrl}/api/v1/builds/${id}`)).json());
   const until = async (request: Pick<View, 'id'>, ready: (view: View) => boolean): Promise<View> => {
@@ -139,10 +146,7 @@ export async function world({
         await client.end();
       }
     },
-    async close() {
-      await sandbox.stop();
-      rmSync(dir, { recursive: true, force: true });
-    },
+    close,
   };
   return self;
 }

@@ -1,0 +1,100 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { packagesIn } from '../../../src/catalog/index-db.ts';
+import { createArtifacts } from '../../../src/registry/artifact.ts';
+import { extractDirectory } from '../../../src/registry/layers.ts';
+import { pushBundleImage } from '../../../src/sandbox/bundle-image.ts';
+import { RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
+import type { Photograph } from '../../../src/sandbox/photograph.ts';
+import { isDone } from '../../../src/sandbox/tekton/conditions.ts';
+import type { View, World } from './world.ts';
+
+const LIGHTHOUSE = resolve(import.meta.dirname, '../../../examples/bundles/lighthouse/1.0.0');
+export const ADDED = 'The operator bundle(s) were successfully added to the index image';
+
+/** The bundle of an operator that no index has yet, by digest: the example lighthouse under another name. */
+export async function newOperator(w: World, name: string): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'indexwright-operator-'));
+  try {
+    cpSync(LIGHTHOUSE, dir, { recursive: true });
+    for (const file of readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('yaml'),
+    )) {
+      const text = readFileSync(join(dir, file), 'utf8');
+      writeFileSync(join(dir, file), text.replaceAll('lighthouse', name));
+    }
+    const ref = `${w.sandbox.at.registry}/examples/${name}-bundle:v1.0.0`;
+    return await pushBundleImage(await w.sandbox.registryClient(), { bundleDir: dir, ref });
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** The operators of the seeded index, as each of the three places that must agree has them. */
+export async function operatorsOf(w: World): Promise<Record<'branch' | 'artifact' | 'image', string[]>> {
+  const client = await w.sandbox.registryClient();
+  const scratch = mkdtempSync(join(tmpdir(), 'indexwright-proof-'));
+  try {
+    const { path } = await createArtifacts({ cacheDir: join(scratch, 'cache') }).pull(client, sharedArtifact(w));
+    const image = await client.resolve(w.sandbox.seeded.fromIndex);
+    await extractDirectory({ client, image, directory: '/configs', to: join(scratch, 'configs') });
+    const tree = await w.gitlab(
+      'GET',
+      `${w.project()}/repository/tree?ref=v4.19&path=configs&per_page=100`,
+      z.array(z.object({ name: z.string() })),
+    );
+    return {
+      branch: tree.map(({ name }) => name).sort(),
+      artifact: packagesIn(path).sort(),
+      image: readdirSync(join(scratch, 'configs')).sort(),
+    };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const sharedArtifact = (w: World) => `${w.sandbox.at.registry}/indexwright/index-db:example-index-v4.19`;
+const inRegistry = (w: World, spec: string) => spec.slice(w.sandbox.at.registry.length + 1);
+
+/** An overwriting add is complete, everything that people can see agrees, and nothing else has changed. */
+export async function expectPublished(w: World, ended: View, operator: string, before: Photograph): Promise<void> {
+  expect(ended).toMatchObject({ state: 'complete', state_reason: ADDED });
+  const after = await w.photograph();
+  const index = inRegistry(w, w.sandbox.seeded.fromIndex);
+  const shared = inRegistry(w, sharedArtifact(w));
+  const output = `indexwright/iib-build:${ended.id}`;
+  const digest = ended.index_image_resolved?.split('@')[1];
+  expect(after.tags).toEqual({
+    ...before.tags,
+    [index]: digest,
+    [output]: digest,
+    [shared]: after.tags[`${shared}-${ended.id}`],
+    [`${shared}-${ended.id}`]: expect.any(String),
+  });
+  expect(after.openMergeRequests).toEqual(before.openMergeRequests);
+  expect(Object.keys(after.branches)).toEqual(Object.keys(before.branches));
+  const { branch, artifact, image } = await operatorsOf(w);
+  expect(branch).toContain(operator);
+  expect({ artifact, image }).toEqual({ artifact: branch, image: branch });
+  await expectQuiet(w);
+}
+
+/** A request has failed for this reason, and the world looks as it did before it. */
+export async function expectUndone(w: World, ended: View, reason: string | RegExp, before: Photograph): Promise<void> {
+  expect(ended).toMatchObject({ state: 'failed', state_reason: expect.stringMatching(reason) });
+  expect(await w.photograph()).toEqual(before);
+  await expectQuiet(w);
+}
+
+/** Nothing goes on: no pipeline runs, no job waits or is locked, no token is kept, no undo is stuck. */
+async function expectQuiet(w: World): Promise<void> {
+  const runs = w.sandbox.parts.kubernetes.now.store.list(RESOURCES.pipelineruns);
+  expect(runs.filter((run) => !isDone(run)).map((run) => run.metadata.name)).toEqual([]);
+  const counted = `select
+    (select count(*) from request_secrets) + (select count(*) from deliveries where ended_at is null or undo_error is not null)
+    as left`;
+  expect(await w.query(counted, z.object({ left: z.coerce.number() }))).toEqual([{ left: 0 }]);
+}
