@@ -35,6 +35,18 @@ export async function writeDeprecations(tree: CatalogTree, name: string, schema:
 }
 
 /**
+ * Removes a package's own folder of deprecations. Absent is fine.
+ *
+ * @throws Failure `package_name_unsafe`, `catalog_invalid`
+ */
+export async function removeDeprecations(tree: CatalogTree, name: string): Promise<void> {
+  assertPackageName(name);
+  await tree.include([name]);
+  await isFolder(join(tree.configsDir, DEPRECATIONS), DEPRECATIONS);
+  await rm(deprecationsDir(tree, name), { recursive: true, force: true });
+}
+
+/**
  * Takes out deprecations of bundles and channels that the package no longer has: opm refuses them (request-handling.md
  * §10.8). A file with nothing left is deleted; others keep their bytes.
  *

@@ -120,9 +120,7 @@ export async function removePackage(tree: CatalogTree, name: string): Promise<bo
  */
 export async function emptyCatalog(tree: CatalogTree): Promise<string[]> {
   const names = await tree.packages();
-  // The folder of all deprecations goes as a whole: it may hold some of packages that are gone.
-  for (const name of [...names, DEPRECATIONS]) await tree.remove(name);
-  await rm(tree.configsDir, { recursive: true, force: true });
+  await tree.clear();
   await writeWhole(join(tree.configsDir, '.gitkeep'), '');
   return names;
 }

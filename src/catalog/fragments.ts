@@ -1,54 +1,87 @@
 import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Failure } from '../errors/failure.ts';
+import { pruneDeprecations, removeDeprecations } from './deprecations.ts';
+import { isDeprecations, readCatalogFiles } from './fbc.ts';
 import { copyFolder, isFolder } from './folders.ts';
 import { enforceJson } from './json-rules.ts';
-import { readPackageModels } from './model.ts';
-import { assertPackageName } from './names.ts';
-import { type CatalogTree, packageDir } from './tree.ts';
+import { packageModels } from './model.ts';
+import { assertPackageName, DEPRECATIONS } from './names.ts';
+import { type CatalogTree, deprecationsDir, foldersIn, packageDir } from './tree.ts';
+
+/** What an unpacked file-based catalog fragment holds, names sorted. */
+export interface FragmentContent {
+  packages: string[];
+  /** Packages it has deprecations for without bringing them: these are not its own to deprecate. */
+  strangers: string[];
+}
 
 /**
- * The packages of an unpacked file-based catalog fragment: every entry of its catalog folder (request-handling.md §10.4).
+ * Reads the catalog folder of an unpacked fragment: every entry is a package, but for the folder of deprecations
+ * (request-handling.md §10.4).
  *
  * @param fragment.dir where the fragment's catalog folder was unpacked to
  * @param fragment.path that folder's path inside the image, for the text
  * @throws Failure `catalog_invalid` when it is absent, empty or holds loose files; `package_name_unsafe`
  */
-export async function fragmentPackages(fragment: { dir: string; path: string; image: string }): Promise<string[]> {
+export async function readFragment(fragment: { dir: string; path: string; image: string }): Promise<FragmentContent> {
   const entries = await readdir(fragment.dir, { withFileTypes: true }).catch((cause: unknown) => {
     const message = `FBC fragment catalog directory not found at ${fragment.path} after extracting ${fragment.image}`;
     throw new Failure('catalog_invalid', message, { cause });
   });
-  if (entries.length === 0) {
-    throw new Failure('catalog_invalid', `No operator packages in fbc_fragment ${fragment.image}`);
-  }
+  const packages: string[] = [];
   for (const entry of entries) {
     if (!entry.isDirectory()) {
       const message = `The fbc_fragment ${fragment.image} has ${entry.name} beside its packages; only folders belong there`;
       throw new Failure('catalog_invalid', message);
     }
+    if (entry.name === DEPRECATIONS) continue;
     assertPackageName(entry.name);
+    packages.push(entry.name);
   }
-  return entries.map((entry) => entry.name).sort();
+  if (packages.length === 0) {
+    throw new Failure('catalog_invalid', `No operator packages in fbc_fragment ${fragment.image}`);
+  }
+  const deprecated = await foldersIn(join(fragment.dir, DEPRECATIONS));
+  return { packages: packages.sort(), strangers: deprecated.filter((name) => !packages.includes(name)).sort() };
 }
 
 /**
- * Puts a fragment's package into the catalog, in place of the folder there; YAML becomes JSON. Deprecations of the
- * package are left as they are.
+ * Puts a fragment's package into the catalog, in place of the folder there; YAML becomes JSON. Deprecations that the
+ * fragment brings take the place of those there; else these stay, without what the package does not have any more.
  *
- * @param from folder of the package in the unpacked fragment
+ * @param fragmentDir the unpacked fragment's catalog folder
  * @throws Failure `package_name_unsafe`; `catalog_invalid` also when it defines a package that has another folder
  */
-export async function replacePackage(tree: CatalogTree, name: string, from: string): Promise<void> {
+export async function replacePackage(tree: CatalogTree, name: string, fragmentDir: string): Promise<void> {
   assertPackageName(name);
   await tree.include([name]);
   const dir = packageDir(tree, name);
   if (await isFolder(dir, name)) await rm(dir, { recursive: true });
-  await copyFolder(from, dir, name);
+  await copyFolder(join(fragmentDir, name), dir, name);
   await enforceJson(dir, name);
-  const others = (await tree.packages()).filter((other) => other !== name);
-  for (const model of await readPackageModels(dir)) {
+  const blobs = (await readCatalogFiles(dir)).flatMap((file) => file.blobs);
+  const models = packageModels(blobs);
+  await assertNotElsewhere(tree, name, models);
+
+  const brought = join(fragmentDir, DEPRECATIONS, name);
+  const shown = `${DEPRECATIONS}/${name}`;
+  if (await isFolder(brought, shown)) {
+    await removeDeprecations(tree, name);
+    await copyFolder(brought, deprecationsDir(tree, name), shown);
+    await enforceJson(deprecationsDir(tree, name), shown);
+  } else if (blobs.some(isDeprecations)) {
+    await removeDeprecations(tree, name);
+  } else {
+    for (const model of models) await pruneDeprecations(tree, model);
+  }
+}
+
+async function assertNotElsewhere(tree: CatalogTree, folder: string, models: readonly { name: string }[]) {
+  const others = (await tree.packages()).filter((other) => other !== folder);
+  for (const model of models) {
     if (others.includes(model.name)) {
-      throw new Failure('catalog_invalid', `duplicate package "${model.name}": also defined in the folder ${name}`);
+      throw new Failure('catalog_invalid', `duplicate package "${model.name}": also defined in the folder ${folder}`);
     }
   }
 }

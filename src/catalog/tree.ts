@@ -16,6 +16,8 @@ export interface CatalogTree {
   include(packages: readonly string[]): Promise<void>;
   /** Removes a folder of `configs`, and the deprecations of the package of that name, on disk or not. Absent is fine. */
   remove(name: string): Promise<void>;
+  /** Removes all that is in `configs`, on disk or not. */
+  clear(): Promise<void>;
 }
 
 /** Where a package's files are. */
@@ -54,6 +56,10 @@ export function workspaceTree(
     async remove(name) {
       for (const path of paths(name)) await workspace.removePath(path, signal);
       removed.add(name);
+    },
+    async clear() {
+      for (const name of await workspace.listPackages(signal)) removed.add(name);
+      await workspace.removePath('configs', signal);
     },
   };
 }

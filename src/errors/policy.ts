@@ -11,6 +11,7 @@ export const policy = {
   request_invalid: 'user',
   index_not_mapped: 'user',
   index_tag_missing: 'user',
+  index_version_invalid: 'user',
   binary_image_unavailable: 'user',
   arches_unavailable: 'user',
   distribution_scope_refused: 'user',
@@ -19,6 +20,7 @@ export const policy = {
   related_images_missing: 'user',
   package_name_unsafe: 'user',
   package_only_in_catalog: 'user',
+  package_not_in_database: 'user',
   from_index_changed: 'user',
   request_cancelled: 'user',
   request_finished: 'user',
@@ -26,9 +28,13 @@ export const policy = {
   request_unreadable: 'user',
   type_not_supported: 'user',
 
+  gating_refused: 'user',
+  gating_unavailable: 'transient',
+
   // registry
   image_not_found: 'user',
   image_unreadable: 'user',
+  image_directory_missing: 'user',
   pull_spec_invalid: 'user',
   registry_denied: 'user',
   registry_refused: 'user',
@@ -64,6 +70,8 @@ export const policy = {
   pipeline_gone: 'user',
 
   // ourselves
+  identity_provider_unavailable: 'transient',
+  idempotency_conflict: 'user',
   configuration_invalid: 'internal',
   database_unavailable: 'transient',
   lease_lost: 'internal',

@@ -31,6 +31,11 @@ export interface ExtractionOptions {
   limits?: ExtractionLimits;
 }
 
+interface Why {
+  code?: 'image_unreadable' | 'image_directory_missing';
+  cause?: unknown;
+}
+
 type Entry = Extract extends AsyncIterable<infer Item> ? Item : never;
 
 /** Absolute path in the image → empty or absent directory on disk. */
@@ -58,7 +63,7 @@ export async function extractDirectory({
 /**
  * Several directories in one pass over the layers. Nothing is left on disk when it fails.
  *
- * @throws Failure `image_unreadable`: a directory is not in the image; links or devices in it or on the way to it;
+ * @throws Failure `image_directory_missing`; `image_unreadable`: links or devices in it or on the way to it;
  *   absolute names or `..`; too much of anything; not a tar. Failure `request_invalid` when a path is not below the
  *   root. Failures of the client.
  */
@@ -85,7 +90,9 @@ export async function extractDirectories({
       await unpack(await client.blob(nameOf(image), layer), number);
     }
     await writer.settled();
-    for (const tree of trees) if (!tree.found()) throw refused(`there is no directory ${tree.directory} in it`);
+    for (const { directory, found } of trees) {
+      if (!found()) throw refused(`there is no directory ${directory} in it`, { code: 'image_directory_missing' });
+    }
   } catch (thrown) {
     await writer.idle();
     await Promise.all(trees.map(({ to }) => rm(to, { recursive: true, force: true })));
@@ -106,7 +113,8 @@ export async function extractDirectories({
     const thrown = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     // Each end tells the other that it is gone; what counts is who went first, and that is who knows why.
     const failure = thrown.find((reason) => reason instanceof Failure) ?? thrown[0];
-    if (failure !== undefined) throw isAboutContent(failure) ? refused('a layer is damaged', failure) : failure;
+    if (failure !== undefined)
+      throw isAboutContent(failure) ? refused('a layer is damaged', { cause: failure }) : failure;
   }
 
   async function takeAll(tar: Extract, layer: number): Promise<void> {
@@ -161,9 +169,9 @@ export async function extractDirectories({
     return segments.join('/');
   }
 
-  function refused(reason: string, cause?: unknown): Failure {
+  function refused(reason: string, { code = 'image_unreadable', cause }: Why = {}): Failure {
     const wanted = trees.map(({ directory }) => directory).join(', ');
-    return new Failure('image_unreadable', `Failed to extract ${wanted} from ${image}: ${reason}`, { cause });
+    return new Failure(code, `Failed to extract ${wanted} from ${image}: ${reason}`, { cause });
   }
 }
 

@@ -1,4 +1,5 @@
 import { forbid, isFalsy, refuse } from './checks.ts';
+import { pythonList } from './python-list.ts';
 import type { Caller } from './type.ts';
 
 /**
@@ -24,13 +25,4 @@ export function checkGraphMode(mode: unknown, image: unknown, wrongType: string,
 /** A pull spec without its tag or digest; the payload is not checked yet, so it may be no pull spec at all. */
 function nameOf(image: string): string {
   return image.replace(/@.*$/s, '').replace(/:[^/:]*$/, '');
-}
-
-/** A list as Python prints it: the messages are compared literally. */
-function pythonList(items: readonly string[]): string {
-  const quoted = items.map((item) => {
-    const quote = item.includes("'") && !item.includes('"') ? '"' : "'";
-    return quote + item.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`) + quote;
-  });
-  return `[${quoted.join(', ')}]`;
 }

@@ -1,40 +1,27 @@
+import type { PackageChange } from '../catalog/changes.ts';
+import { indexMetadata } from '../catalog/metadata.ts';
+import type { Opm } from '../catalog/opm.ts';
 import { catalogOf } from '../config/catalogs.ts';
 import type { RegistryConfig } from '../config/schema.ts';
-import { Failure } from '../errors/failure.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import type { PlannedRequest } from '../spine/plan.ts';
 import type { IndexBlock } from './index-block.ts';
-import { readIndex } from './prepare-index.ts';
-import type { Destination, Reading } from './work.ts';
+import { type IndexFacts, type IndexImage, prepareIndex } from './prepare-index.ts';
+import type { Changed, Destination, IndexDb, Reading, Workshop } from './work.ts';
 
 /**
  * Where a change of `index` goes: its repository by the map, the branch named by its OCP version
  * (request-handling.md §5).
  *
- * @throws Failure `index_not_mapped`, `index_tag_missing`, and those of the registry client
+ * @throws Failure `index_not_mapped`
  */
-export async function destinationOf(
-  index: string | null,
-  { config, registry }: Reading,
+export function destinationOf(
+  index: IndexFacts,
+  { config }: Pick<Reading, 'config'>,
   { overwrite }: { overwrite: boolean },
-): Promise<Destination> {
-  if (index === null) {
-    throw new Failure(
-      'index_not_mapped',
-      'Git repository mapping not found for from_index: None. index_to_gitlab_push_map is required.',
-    );
-  }
-  const { tag } = parsePullSpec(index);
-  if (tag === undefined) {
-    throw new Failure(
-      'index_tag_missing',
-      `The index image ${index} must be given by a tag: its index.db and its catalog branch are found by it`,
-    );
-  }
-  const catalog = catalogOf(config, nameOf(index), index);
-  const { ocpVersion } = await readIndex(index, registry);
-  return { catalog, branch: ocpVersion, overwrite };
+): Destination {
+  return { catalog: catalogOf(config, nameOf(index.spec), index.spec), branch: index.ocpVersion, overwrite };
 }
 
 /** The tag an overwriting request sends its token for. */
@@ -44,8 +31,117 @@ export function indexTokens(payload: IndexBlock, secrets: { overwrite_from_index
   return spec === null || token === undefined ? [] : [{ spec, token }];
 }
 
-/** Output pull specs and artifact names of a request on an index (request-handling.md §7, §8). */
-export function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
+/** What is known about the image before the catalog is touched, and the opm its OCP version asks for. */
+export interface DecidedImage extends IndexImage {
+  opm: Opm;
+}
+
+/**
+ * Decides scope, binary image, arches and opm, records them with what was `learned` before, and tells the arches
+ * (request-handling.md §4, steps 3 to 6, and §4.1).
+ *
+ * @throws Failure with the sentences of that section; `opm_missing`
+ */
+export async function decideImage(
+  shop: Workshop,
+  {
+    learned,
+    ...asked
+  }: Omit<Parameters<typeof prepareIndex>[0], 'config' | 'registry'> & { learned: Parameters<Workshop['record']>[0] },
+): Promise<DecidedImage> {
+  const image = await prepareIndex({ config: shop.config, registry: shop.registry, ...asked });
+  const opm = await shop.opmFor(image.ocpVersion);
+  await shop.record({
+    binary_image: image.binaryImage,
+    binary_image_resolved: image.binaryImageResolved,
+    distribution_scope: image.scope,
+    ...learned,
+  });
+  await shop.report(`Building the index image for the following arches: ${image.arches.join(', ')}`);
+  return { ...image, opm };
+}
+
+/** Of the finished image, what most types record and what the others do (request-handling.md §7). */
+export const RECORDS = {
+  all: [
+    'arches',
+    'index_image',
+    'index_image_resolved',
+    'internal_index_image_copy',
+    'internal_index_image_copy_resolved',
+  ],
+  imageAlone: ['arches', 'index_image'],
+} as const satisfies Record<string, PlannedRequest['records']>;
+
+/** A changed index as its type describes it. */
+export interface IndexChange {
+  request: number;
+  /** The index that is changed, and in an overwrite replaced. */
+  index: IndexFacts;
+  destination: Destination;
+  image: DecidedImage;
+  commit: { subject: string; body: string };
+  packages: PackageChange[];
+  /** The changed database. */
+  indexDb: string;
+  /** The artifact that `index` shares, as it was read. */
+  shared: IndexDb['from'];
+  artifact: {
+    /** As upstream writes it: `add`, `rm`, `merge`, … (§8). */
+    type: string;
+    operators: readonly string[];
+  };
+  buildTags: readonly string[];
+  /** Labels of the image besides the two that are always there; they win over those. */
+  labels?: Readonly<Record<string, string>>;
+  failurePrefix: string;
+  /** State reason of success. */
+  done: string;
+  records: keyof typeof RECORDS;
+}
+
+/** Everything the delivery needs of a changed index (request-handling.md §5.1, §7, §8). */
+export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, change: IndexChange): Changed {
+  const { request, index, destination, image, shared } = change;
+  return {
+    destination,
+    arches: image.arches,
+    commit: change.commit,
+    metadata: indexMetadata({
+      requestId: request,
+      opm: image.opm,
+      ocpVersion: image.ocpVersion,
+      scope: image.scope,
+      binaryImage: image.binaryImageResolved,
+      arches: image.arches,
+      ...(change.labels === undefined ? {} : { labels: change.labels }),
+    }),
+    packages: change.packages,
+    indexDb: change.indexDb,
+    planned: {
+      id: request,
+      failurePrefix: change.failurePrefix,
+      done: change.done,
+      ...outputsOf(registry, request, change.buildTags),
+      overwrites: destination.overwrite
+        ? { tag: index.spec, digest: parsePullSpec(index.resolved).digest as string }
+        : null,
+      artifact: {
+        own: artifactTagFor(registry, index.spec, { requestId: request }),
+        annotations: {
+          request_id: String(request),
+          request_type: change.artifact.type,
+          ...(change.artifact.operators.length === 0 ? {} : { operators: change.artifact.operators.join(',') }),
+        },
+        shared,
+      },
+      records: [...RECORDS[change.records]],
+    },
+  };
+}
+
+/** Output pull specs of a request (request-handling.md §7). */
+function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
   const named = (id: string | number) =>
     registry.pushTemplate.replaceAll('{registry}', registry.output).replaceAll('{request_id}', String(id));
   const output = named(requestId);
@@ -53,33 +149,5 @@ export function outputsOf(registry: RegistryConfig, requestId: number, buildTags
     output,
     publicOutput: registry.publicOutput === undefined ? output : output.replace(registry.output, registry.publicOutput),
     buildTags: buildTags.map(named),
-  };
-}
-
-/** The artifact part of the plan of a request that changed the index.db of `index`. */
-export function artifactOf({
-  registry,
-  index,
-  request,
-  type,
-  operators,
-  sharedDigest,
-}: {
-  registry: RegistryConfig;
-  index: string;
-  request: number;
-  /** As upstream writes it: `add`, `rm`, `merge`, … (§8). */
-  type: string;
-  operators: readonly string[];
-  sharedDigest: string | null;
-}): NonNullable<PlannedRequest['artifact']> {
-  return {
-    own: artifactTagFor(registry, index, { requestId: request }),
-    annotations: {
-      request_id: String(request),
-      request_type: type,
-      ...(operators.length === 0 ? {} : { operators: operators.join(',') }),
-    },
-    shared: { tag: artifactTagFor(registry, index), digest: sharedDigest },
   };
 }

@@ -1,6 +1,7 @@
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import { parsePullSpec } from '../registry/pull-spec.ts';
 
 /** Labels that an index image carries. */
 export const VERSION_LABEL = 'com.redhat.index.delivery.version';
@@ -11,10 +12,12 @@ type Scope = (typeof SCOPES)[number];
 /** Stands for "no base image at all" wherever a binary image is named. */
 export const SCRATCH = 'scratch';
 
-/** What an index image says of itself; of an absent one, what is assumed (request-handling.md §4). */
+/** What an index image says of itself (request-handling.md §4). */
 export interface IndexFacts {
-  spec: string | null;
-  resolved: string | null;
+  /** As the request names it. */
+  spec: string;
+  /** By digest. */
+  resolved: string;
   arches: string[];
   ocpVersion: string;
   scope: string;
@@ -31,16 +34,24 @@ export interface IndexImage {
 }
 
 /**
- * Reads digest, arches, OCP version and scope of an index; `assumedVersion` is the one of an absent index.
+ * Reads digest, arches, OCP version and scope of an index, which must be named by a tag: its index.db and, in an
+ * overwrite, the image itself are found by it.
  *
- * @throws Failure of the registry client
+ * @throws Failure `index_not_mapped` when the request names none, `index_tag_missing`, and those of the registry client
  */
-export async function readIndex(
-  spec: string | null,
-  registry: RegistryClient,
-  assumedVersion = 'v4.5',
-): Promise<IndexFacts> {
-  if (spec === null) return { spec, resolved: null, arches: [], ocpVersion: assumedVersion, scope: 'prod' };
+export async function readIndex(spec: string | null, registry: RegistryClient): Promise<IndexFacts> {
+  if (spec === null) {
+    throw new Failure(
+      'index_not_mapped',
+      'Git repository mapping not found for from_index: None. index_to_gitlab_push_map is required.',
+    );
+  }
+  if (parsePullSpec(spec).tag === undefined) {
+    throw new Failure(
+      'index_tag_missing',
+      `The index image ${spec} must be given by a tag: its index.db and its catalog branch are found by it`,
+    );
+  }
   const resolved = await registry.resolve(spec);
   const labels = await registry.labels(resolved);
   return {

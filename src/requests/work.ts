@@ -31,6 +31,15 @@ export interface Reading {
   signal: AbortSignal;
   /** Holds the service's credentials and the request's own, the latter for its repository only. */
   registry: RegistryClient;
+  /** The service's credentials alone: for what a request names besides the index its token is for (§18, H20). */
+  serviceRegistry: RegistryClient;
+}
+
+/** A database that may be changed at will. */
+export interface IndexDb {
+  path: string;
+  /** The artifact it is a copy of; null when there was none under this tag. */
+  from: { tag: string; digest: string | null };
 }
 
 /** The private place where the change of a delivery is made: nothing outside can see it. */
@@ -41,8 +50,8 @@ export interface Workshop extends Reading {
   record(outcome: Outcome & { bundle_mapping?: Record<string, string[]> }): Promise<void>;
   /** The catalog branch; requests of one delivery get the same one, changed by those before. */
   openCatalog(destination: Destination): Promise<Workspace>;
-  /** A private copy of the index's database, and the shared artifact it came from. */
-  openIndexDb(indexSpec: string): Promise<{ path: string; shared: { tag: string; digest: string | null } }>;
+  /** A private copy of the database the index shares, or of the empty one that belongs to it. */
+  openIndexDb(indexSpec: string, which?: 'shared' | 'empty'): Promise<IndexDb>;
   opmFor(ocpVersion: string): Promise<Opm>;
   /** Environment that lets child processes read with the request's credentials. */
   childEnv: Record<string, string>;

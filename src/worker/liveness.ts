@@ -4,6 +4,14 @@ import type { Log } from '../telemetry/log.ts';
 /** Class of our advisory locks; the second number is the hash of a graphile-worker pool's id. */
 const LOCK_CLASS = 4242;
 const SWEEP_EVERY = 1000;
+/** Seconds a job that failed waits at most; one for each time it failed. */
+const LONGEST_WAIT = 10;
+
+/** Milliseconds between two looks whether the pulse's connection still carries, and the longest wait for its answer. */
+const BEAT_EVERY = 2000;
+const BEAT_TIMEOUT = 5000;
+/** Server side: a host that vanished is given up after 9 + 3 × 2 s, when it has given itself up already. */
+const KEEPALIVE = 'set tcp_keepalives_idle = 9; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3';
 
 /**
  * Says "I live" for one graphile-worker pool by holding an advisory lock on a connection of its own: the lock goes
@@ -11,41 +19,64 @@ const SWEEP_EVERY = 1000;
  *
  * @param onLost called once when the connection is gone: the pool's jobs must stop, somebody else will take them
  */
-export async function holdPulse(databaseUrl: string, poolId: string, onLost: () => void): Promise<() => Promise<void>> {
-  const client = new Client({ connectionString: databaseUrl, keepAlive: true, keepAliveInitialDelayMillis: 5000 });
+export async function holdPulse(databaseUrl: string, poolId: string, onLost: () => void): Promise<() => void> {
+  const client = new Client({
+    connectionString: databaseUrl,
+    connectionTimeoutMillis: BEAT_TIMEOUT,
+    query_timeout: BEAT_TIMEOUT,
+  });
+  let beat: NodeJS.Timeout | undefined;
   let released = false;
   const lost = () => {
     if (!released) onLost();
     released = true;
+    clearInterval(beat);
   };
   client.on('error', lost);
   client.on('end', lost);
   await client.connect();
+  await client.query(KEEPALIVE);
   await client.query('select pg_advisory_lock($1, hashtext($2))', [LOCK_CLASS, poolId]);
-  return async () => {
+  beat = setInterval(() => client.query('select').catch(lost), BEAT_EVERY);
+  return () => {
     released = true;
-    await client.end();
+    clearInterval(beat);
+    // Not waited for: on a line that is dead it would never end.
+    client.end().catch(() => {});
   };
 }
 
-/** Once a second, takes jobs and queues away from pools whose pulse has stopped. */
-export function sweepDead(pool: Pool, log: Log): () => void {
+/**
+ * At once and then every second: takes jobs and queues away from pools whose pulse has stopped, and brings forward jobs
+ * that failed. Ours fail only when they must run again (a worker told to stop, a database away); graphile-worker would
+ * let them wait for e^attempts seconds, six hours after ten deployments, and give them up at their last attempt.
+ */
+export function sweep(pool: Pool, log: Log): () => void {
   let sweeping = false;
-  const timer = setInterval(async () => {
+  const once = async () => {
     if (sweeping) return;
     sweeping = true;
     try {
       const { rows } = await pool.query<{ dead: string[] }>(UNLOCK_DEAD, [LOCK_CLASS]);
       const dead = rows[0]?.dead ?? [];
       if (dead.length > 0) log.warn({ dead }, 'took over the jobs of workers that died');
+      await pool.query(RETRY_SOON, [LONGEST_WAIT]);
     } catch (err) {
       log.debug({ err }, 'sweep for dead workers did not work; next try in a second');
     } finally {
       sweeping = false;
     }
-  }, SWEEP_EVERY);
+  };
+  void once();
+  const timer = setInterval(once, SWEEP_EVERY);
   return () => clearInterval(timer);
 }
+
+const RETRY_SOON = `
+  update graphile_worker._private_jobs
+  set attempts = least(attempts, $1), run_at = least(run_at, now() + least(attempts, $1) * interval '1 second')
+  where locked_at is null and attempts > 0
+    and (attempts > $1 or run_at > now() + least(attempts, $1) * interval '1 second')`;
 
 // pg_locks.objid is an unsigned oid and hashtext is signed.
 const UNLOCK_DEAD = `

@@ -4,7 +4,7 @@ import { Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker';
 import { Pool } from 'pg';
 import { describe } from '../errors/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import { holdPulse, sweepDead } from './liveness.ts';
+import { holdPulse, sweep } from './liveness.ts';
 
 export interface RunnerOptions {
   databaseUrl: string;
@@ -22,6 +22,8 @@ export interface Runner {
 
 /** Waits between two runs of graphile-worker in a process whose database went away. */
 const RESTART_AFTER = 500;
+/** graphile-worker's own queries are short; on a line that is dead they must not keep it from ending. */
+const QUERY_TIMEOUT = 15_000;
 
 /**
  * Runs jobs until stopped, through restarts of the database. graphile-worker 0.18 is tamed as feasibility.md §3
@@ -49,24 +51,21 @@ export function startRunner(options: RunnerOptions): Runner {
 }
 
 async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, stopping: AbortSignal): Promise<void> {
-  const pgPool = new Pool({ connectionString: databaseUrl, max: concurrency + 3, connectionTimeoutMillis: 5000 });
+  const pgPool = new Pool({
+    connectionString: databaseUrl,
+    max: concurrency + 3,
+    connectionTimeoutMillis: 5000,
+    query_timeout: QUERY_TIMEOUT,
+  });
   pgPool.on('error', (err) => log.debug({ err }, 'idle connection lost'));
   pgPool.on('connect', (client) => client.on('error', (err) => log.debug({ err }, 'connection lost')));
 
   const lost = new AbortController();
   const events = new EventEmitter() as WorkerEvents;
-  const pulses: Promise<() => Promise<void>>[] = [];
+  const pulses: Promise<() => void>[] = [];
   events.on('pool:create', ({ workerPool }) => {
     const nudge = () => {
-      // A pool whose workers have ended refuses it; what the nudge is for, the poll brings a little later.
-      const nudgeOnce = () => {
-        try {
-          workerPool.nudge(1);
-        } catch (err) {
-          log.debug({ err }, 'the worker pool has ended');
-        }
-      };
-      for (const delay of [5, 25]) setTimeout(nudgeOnce, delay);
+      for (const delay of [5, 25]) setTimeout(() => workerPool.nudge(1), delay);
     };
     events.on('job:complete', ({ job }) => job.job_queue_id !== null && nudge());
     const pulse = holdPulse(databaseUrl, workerPool.id, () =>
@@ -75,30 +74,43 @@ async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, 
     pulse.catch(() => lost.abort(new Error('the database cannot be reached')));
     pulses.push(pulse);
   });
+  // A job that is taken before the pulse is there looks like a dead worker's to the next sweep.
+  const pulseFirst: GraphileConfig.Plugin = {
+    name: 'PulseFirst',
+    version: '1',
+    worker: { hooks: { startWorker: async () => void (await Promise.all(pulses)) } },
+  };
 
-  const runner = await run({
-    pgPool,
-    concurrency,
-    events,
-    taskList: tasks(AbortSignal.any([lost.signal, stopping])),
-    noHandleSignals: true,
-    pollInterval: 250,
-    logger: new Logger(
-      () => (level, message) => log[level === 'error' ? 'warn' : 'debug'](`graphile-worker: ${message}`),
-    ),
-    preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0, gracefulShutdownAbortTimeout: 1000 } },
-  });
-  const stopSweeping = sweepDead(pgPool, log);
-  log.info('worker is ready');
-  const stop = () => void runner.stop().catch(() => {});
-  stopping.addEventListener('abort', stop);
-  lost.signal.addEventListener('abort', stop);
+  let stopSweeping = () => {};
   try {
+    const runner = await run({
+      pgPool,
+      concurrency,
+      events,
+      taskList: tasks(AbortSignal.any([lost.signal, stopping])),
+      noHandleSignals: true,
+      pollInterval: 250,
+      logger: new Logger(
+        () => (level, message) => log[level === 'error' ? 'warn' : 'debug'](`graphile-worker: ${message}`),
+      ),
+      preset: {
+        plugins: [pulseFirst],
+        worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0, gracefulShutdownAbortTimeout: 1000 },
+      },
+    });
+    stopSweeping = sweep(pgPool, log);
+    log.info('worker is ready');
+    const ending = AbortSignal.any([lost.signal, stopping]);
+    const stop = () => void runner.stop().catch(() => {});
+    ending.addEventListener('abort', stop);
+    // Either may have come while the runner was starting.
+    if (ending.aborted) stop();
     await runner.promise;
   } finally {
     stopSweeping();
     lost.abort(new Error('this worker pool has ended'));
     for (const pulse of pulses) await pulse.then((release) => release()).catch(() => {});
-    await pgPool.end().catch(() => {});
+    // Not waited for: on a line that is dead it would never end.
+    pgPool.end().catch(() => {});
   }
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeDeprecations } from '../../src/catalog/deprecations.ts';
 import { assertNotCatalogOnly, emptyCatalog, mergeMigrated, removePackage } from '../../src/catalog/files.ts';
-import { fragmentPackages, replacePackage } from '../../src/catalog/fragments.ts';
+import { readFragment, replacePackage } from '../../src/catalog/fragments.ts';
 import { enforceJson, jsonText } from '../../src/catalog/json-rules.ts';
 import { assertPackageName, isPackageName } from '../../src/catalog/names.ts';
 import type { CatalogTree } from '../../src/catalog/tree.ts';
@@ -252,38 +252,84 @@ describe('whole packages', () => {
       'fragment/lamp/catalog.yaml': jsonText(catalog('lamp', '1.0.0')),
     });
     const fragment = { dir: join(dir, 'fragment'), path: '/configs', image: 'example.com/f:1' };
-    expect(await fragmentPackages(fragment)).toEqual(['lamp']);
-    await replacePackage(tree, 'lamp', join(dir, 'fragment/lamp'));
+    expect(await readFragment(fragment)).toEqual({ packages: ['lamp'], strangers: [] });
+    await replacePackage(tree, 'lamp', fragment.dir);
     expect(await files()).toEqual(['lamp/catalog.json']);
+  });
+
+  const about = (name: string, ...bundles: string[]) => ({
+    schema: 'olm.deprecations',
+    package: name,
+    entries: bundles.map((bundle) => ({ reference: { schema: 'olm.bundle', name: bundle }, message: 'old' })),
+  });
+
+  test('deprecations that a fragment brings replace those of its packages, and of no others', async () => {
+    await put({
+      'configs/_operator-deprecations-content/lamp/lamp.json': jsonText([about('lamp', 'lamp.v0.9.0')]),
+      'configs/_operator-deprecations-content/pilot/pilot.json': jsonText([about('pilot')]),
+      'fragment/lamp/catalog.json': catalog('lamp', '1.0.0'),
+      'fragment/_operator-deprecations-content/lamp/new.yaml': jsonText([about('lamp', 'lamp.v1.0.0')]),
+      'fragment/_operator-deprecations-content/pilot/pilot.json': jsonText([about('pilot', 'pilot.v1.0.0')]),
+    });
+    const fragment = { dir: join(dir, 'fragment'), path: '/configs', image: 'example.com/f:1' };
+    expect(await readFragment(fragment)).toEqual({ packages: ['lamp'], strangers: ['pilot'] });
+    await replacePackage(tree, 'lamp', fragment.dir);
+    expect(await files()).toEqual([
+      '_operator-deprecations-content/lamp/new.json',
+      '_operator-deprecations-content/pilot/pilot.json',
+      'lamp/catalog.json',
+    ]);
+    expect(await text('configs/_operator-deprecations-content/pilot/pilot.json')).toBe(jsonText([about('pilot')]));
+  });
+
+  test('deprecations inside a package take the place of those in the folder for them', async () => {
+    await put({
+      'configs/_operator-deprecations-content/lamp/lamp.json': jsonText([about('lamp', 'lamp.v1.0.0')]),
+      'fragment/lamp/catalog.json': [...catalog('lamp', '1.0.0'), about('lamp', 'lamp.v1.0.0')],
+    });
+    await replacePackage(tree, 'lamp', join(dir, 'fragment'));
+    expect(await files()).toEqual(['lamp/catalog.json']);
+  });
+
+  test('deprecations that were there stay, but for what the package has lost', async () => {
+    await put({
+      'configs/_operator-deprecations-content/lamp/lamp.json': jsonText([about('lamp', 'lamp.v0.9.0', 'lamp.v1.0.0')]),
+      'fragment/lamp/catalog.json': catalog('lamp', '1.0.0'),
+    });
+    await replacePackage(tree, 'lamp', join(dir, 'fragment'));
+    expect(JSON.parse(await text('configs/_operator-deprecations-content/lamp/lamp.json'))).toEqual(
+      about('lamp', 'lamp.v1.0.0'),
+    );
   });
 
   test('fragments that would reach beyond their packages are refused', async () => {
     const fragment = { dir: join(dir, 'fragment'), path: '/configs', image: 'example.com/f:1' };
-    await expect(fragmentPackages(fragment)).rejects.toEqual(
+    await expect(readFragment(fragment)).rejects.toEqual(
       failure(
         'catalog_invalid',
         'FBC fragment catalog directory not found at /configs after extracting example.com/f:1',
       ),
     );
     await mkdir(fragment.dir);
-    await expect(fragmentPackages(fragment)).rejects.toEqual(
-      failure('catalog_invalid', 'No operator packages in fbc_fragment example.com/f:1'),
-    );
+    const none = failure('catalog_invalid', 'No operator packages in fbc_fragment example.com/f:1');
+    await expect(readFragment(fragment)).rejects.toEqual(none);
     await put({ 'fragment/_operator-deprecations-content/lamp/lamp.json': '' });
-    await expect(fragmentPackages(fragment)).rejects.toMatchObject({ code: 'package_name_unsafe' });
+    await expect(readFragment(fragment)).rejects.toEqual(none);
+    await put({ 'fragment/Lamp Post/catalog.json': '' });
+    await expect(readFragment(fragment)).rejects.toMatchObject({ code: 'package_name_unsafe' });
     await put({ 'loose/README.md': '' });
-    await expect(fragmentPackages({ ...fragment, dir: join(dir, 'loose') })).rejects.toEqual(
+    await expect(readFragment({ ...fragment, dir: join(dir, 'loose') })).rejects.toEqual(
       failure(
         'catalog_invalid',
         'The fbc_fragment example.com/f:1 has README.md beside its packages; only folders belong there',
       ),
     );
     await put({ 'configs/pilot/catalog.json': catalog('pilot', '1.0.0'), 'f/lamp/x.json': catalog('pilot', '2.0.0') });
-    await expect(replacePackage(tree, 'lamp', join(dir, 'f/lamp'))).rejects.toEqual(
+    await expect(replacePackage(tree, 'lamp', join(dir, 'f'))).rejects.toEqual(
       failure('catalog_invalid', 'duplicate package "pilot": also defined in the folder lamp'),
     );
     await symlink('/etc/passwd', join(dir, 'f/lamp/link.json'));
-    await expect(replacePackage(tree, 'lamp', join(dir, 'f/lamp'))).rejects.toEqual(
+    await expect(replacePackage(tree, 'lamp', join(dir, 'f'))).rejects.toEqual(
       failure('catalog_invalid', 'lamp/link.json is neither a file nor a folder; links are not allowed in a catalog'),
     );
   });

@@ -84,6 +84,7 @@ export function directoryTree(configsDir: string): CatalogTree {
       await rm(packageDir(tree, name), { recursive: true, force: true });
       await rm(deprecationsDir(tree, name), { recursive: true, force: true });
     },
+    clear: () => rm(configsDir, { recursive: true, force: true }),
   };
   return tree;
 }

@@ -138,7 +138,7 @@ describe('what is in the image', () => {
   ])('the directory itself or %s', async (_, entry) => {
     const lower = [file('a/b/old'), file('x')];
     await expect(extracted(await imageOf(lower, [entry]), '/a/b')).rejects.toMatchObject({
-      code: 'image_unreadable',
+      code: 'image_directory_missing',
       message: expect.stringMatching(/^Failed to extract \/a\/b from .*: there is no directory \/a\/b in it$/),
     });
     expect(await extracted(await imageOf(lower, [entry], [file('a/b/new')]), '/a/b')).toEqual({ new: 'a/b/new' });
