@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { registerSecret } from '../telemetry/secrets.ts';
-import { Config } from './schema.ts';
+import { CheckedConfig, type Config } from './schema.ts';
 
 const PATHS = ['secretKeyFile', 'stateDir', 'catalogsDir'] as const;
 
@@ -27,7 +27,7 @@ export function loadConfig(path: string, env: Record<string, string | undefined>
   }
   const text = z.record(z.string(), z.unknown()).safeParse(raw);
   if (!text.success) throw new Failure('configuration_invalid', `The configuration ${path} must be a YAML mapping`);
-  const parsed = Config.safeParse({
+  const parsed = CheckedConfig.safeParse({
     ...text.data,
     ...(env.DATABASE_URL ? { databaseUrl: env.DATABASE_URL } : {}),
     ...(env.INDEXWRIGHT_LOG_LEVEL ? { logLevel: env.INDEXWRIGHT_LOG_LEVEL } : {}),

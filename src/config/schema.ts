@@ -1,7 +1,38 @@
 import { z } from 'zod';
+import { OrganizationCustomizations } from './customizations.ts';
+import { Gate, UserToQueue, unknownQueues } from './queues.ts';
 
 const Milliseconds = z.number().int().positive();
 const PullSpecText = z.string().min(1);
+
+/** Principals, or groups of tokens as `group:NAME`; `*` is every caller who got in. */
+const Members = z.array(z.string().min(1));
+
+/** Bearer tokens of an OpenID Connect provider. */
+const Oidc = z.strictObject({
+  /** Must be the `iss` of tokens, letter by letter. */
+  issuer: z.url(),
+  /** Must be among the `aud` of tokens. */
+  audience: z.string().min(1),
+  /** Where the issuer's keys are; asked of the issuer's `/.well-known/openid-configuration` when absent. */
+  jwksUrl: z.url().optional(),
+  /** Claim that is the principal. */
+  userClaim: z.string().default('sub'),
+  /** Claim that lists the groups. */
+  groupsClaim: z.string().default('groups'),
+});
+
+/** Who may do what; a role that is not configured is held by whoever had it in IIB. */
+const Roles = z.strictObject({
+  /** May send requests; everybody who is known when absent. */
+  submit: Members.optional(),
+  /** May overwrite indexes; whoever may submit when absent. */
+  overwrite: Members.optional(),
+  /** May PATCH; `workerUsers` when absent. */
+  worker: Members.optional(),
+  /** May do all of these. */
+  admin: Members.default([]),
+});
 
 /** The service's own HTTP side. Names in brackets are IIB's (rest-api.md §10). */
 const Api = z.strictObject({
@@ -17,6 +48,11 @@ const Api = z.strictObject({
   loginDisabled: z.boolean().default(false),
   /** Principals allowed to PATCH [IIB_WORKER_USERNAMES]. */
   workerUsers: z.array(z.string()).default([]),
+  /** Bearer tokens of this provider are accepted; none when absent. */
+  oidc: Oidc.optional(),
+  roles: Roles.prefault({}),
+  /** Hours for which the answer to a POST with an `Idempotency-Key` is kept. */
+  idempotencyHours: z.number().positive().default(24),
   maxPerPage: z.number().int().positive().default(20),
   graphModeOptions: z.array(z.string()).default(['replaces', 'semver', 'semver-skippatch']),
   graphModeIndexAllowList: z.array(z.string()).default([]),
@@ -64,16 +100,20 @@ const Cluster = z.strictObject({
   caFile: z.string(),
 });
 
-/** One catalog repository [IIB_INDEX_TO_GITLAB_PUSH_MAP, iib_index_configs_gitlab_tokens_map]. */
-const Catalog = z.strictObject({
-  /** `registry/namespace/repo` of the index, without tag or digest. */
-  index: z.string(),
+/** A project in GitLab whose pipeline builds what is proposed to it. */
+const Repository = z.strictObject({
   /** GitLab project URL, with or without `.git`. */
   repository: z.url(),
   /** File holding the GitLab token (api and write_repository scopes). */
   tokenFile: z.string(),
-  /** Template name of the PipelineRun that builds the catalog; the newest run of any template when absent. */
+  /** Template name of the PipelineRun that builds it; the newest run of any template when absent. */
   pipeline: z.string().optional(),
+});
+
+/** One catalog repository [IIB_INDEX_TO_GITLAB_PUSH_MAP, iib_index_configs_gitlab_tokens_map]. */
+const Catalog = Repository.extend({
+  /** `registry/namespace/repo` of the index, without tag or digest. */
+  index: z.string(),
 });
 
 export const Config = z.strictObject({
@@ -97,6 +137,12 @@ export const Config = z.strictObject({
    * a new index needs no restart.
    */
   catalogsDir: z.string().optional(),
+  /** Where bundles are regenerated [IIB_REGENERATE_BUNDLE_REPO_KEY]; without it such requests fail. */
+  bundleRepository: Repository.extend({ branch: z.string().default('regenerate-bundle') }).optional(),
+  /** What is changed in regenerated bundles, by organization [iib_organization_customizations]. */
+  organizationCustomizations: OrganizationCustomizations.default({}),
+  /** A bundle may lead to fewer related bundles than this [iib_max_recursive_related_bundles]. */
+  maxRecursiveRelatedBundles: z.number().int().positive().default(15),
   cluster: Cluster,
   /** scope → OCP version → pull spec [IIB_BINARY_IMAGE_CONFIG]. */
   binaryImages: z.partialRecord(z.enum(['prod', 'stage', 'dev']), z.record(z.string(), PullSpecText)).default({}),
@@ -113,6 +159,14 @@ export const Config = z.strictObject({
     memory: z.number().int().positive().default(16384),
     timeout: Milliseconds.default(30 * 60_000),
   }),
+  /** Users and prefixes of indexes whose merges may ignore a missing OCP version label [iib_no_ocp_label_allow_list]. */
+  noOcpLabelAllowed: z.array(z.string().min(1)).default([]),
+  /** Queues by user; here they only tell which requests are gated [IIB_USER_TO_QUEUE]. */
+  userToQueue: UserToQueue.default({}),
+  /** Base URL of Greenwave's API; needed when there are gates [iib_greenwave_url]. */
+  greenwaveUrl: z.url().optional(),
+  /** Queues whose bundles Greenwave decides about [IIB_GREENWAVE_CONFIG]. */
+  gates: z.array(Gate).default([]),
   /** [iib_required_labels] */
   requiredLabels: z.record(z.string(), z.string()).default({}),
   /** user → {old registry: new registry} [iib_related_image_registry_replacement] */
@@ -147,7 +201,15 @@ export const Config = z.strictObject({
     })
     .prefault({}),
 });
+
+/** What cannot be said of one key alone (rest-api.md §10, start-up). */
+export const CheckedConfig = Config.superRefine((config, context) => {
+  for (const queue of unknownQueues(config.userToQueue, config.gates)) {
+    context.addIssue({ code: 'custom', path: ['gates'], message: `the queue ${queue} is no value of userToQueue` });
+  }
+});
 export type Config = z.infer<typeof Config>;
+export type RepositoryConfig = z.infer<typeof Repository>;
 export type CatalogConfig = z.infer<typeof Catalog>;
 export type RegistryConfig = z.infer<typeof Registry>;
 export type ClusterConfig = z.infer<typeof Cluster>;

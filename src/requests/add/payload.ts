@@ -12,7 +12,7 @@ import {
 } from '../checks.ts';
 import { checkGraphMode } from '../graph-mode.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
-import type { Caller, Checked } from '../type.ts';
+import { type Caller, type Checked, Token } from '../type.ts';
 
 export const AddPayload = IndexBlock.extend({
   bundles: z.array(z.string()),
@@ -22,6 +22,16 @@ export const AddPayload = IndexBlock.extend({
   organization: z.string().nullable(),
 });
 export type AddPayload = z.infer<typeof AddPayload>;
+
+/** What clients send. */
+export const AddBody = AddPayload.partial().extend({
+  from_index: z.string(),
+  overwrite_from_index_token: Token.optional(),
+  /** Checked and dropped: a secret of a service that is gone (D12). */
+  cnr_token: Token.optional(),
+  /** Checked and dropped. */
+  force_backport: z.boolean().optional(),
+});
 
 /** The checks of `POST /builds/add` (rest-api.md §2.3). */
 export function checkAdd(body: JsonObject, caller: Caller): Checked<AddPayload> {
