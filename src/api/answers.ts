@@ -15,6 +15,9 @@ export const TEXTS = {
   methodNotAllowed: 'The method is not allowed for the requested URL.',
   tooLarge: 'The data value transmitted exceeds the capacity limit.',
   contentType: "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
+  submittersOnly: 'You are not allowed to submit requests',
+  overwritersOnly: 'You are not allowed to overwrite indexes',
+  adminsOnly: 'This API endpoint is restricted to administrators',
   workersOnly: 'This API endpoint is restricted to IIB workers',
   unhealthy: 'Database health check failed.',
   unexpected:
@@ -28,24 +31,41 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   request_unreadable: 400,
   request_finished: 400,
   request_forbidden: 403,
+  idempotency_conflict: 409,
+  identity_provider_unavailable: 503,
 };
 
-const HEADERS: Record<number, Record<string, string>> = {
-  401: { 'www-authenticate': 'Negotiate' },
-  // The rest of the body is not read.
-  413: { connection: 'close' },
+/** Codes of error answers that no Failure stands behind. */
+const CODES: Partial<Record<number, string>> = {
+  400: 'request_invalid',
+  401: 'unauthorized',
+  403: 'request_forbidden',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  409: 'idempotency_conflict',
+  410: 'expired',
+  413: 'too_large',
+  415: 'media_type_unsupported',
 };
+
+/** Clients that accept this get the code in the body, too. The body others get is compared whole by them (§7.3). */
+const OWN_TYPE = 'application/vnd.indexwright+json';
 
 /** Ends the handling of a request with an error answer. */
-export function fail(status: ContentfulStatusCode, message: string): never {
-  throw new HTTPException(status, { message });
+export function fail(status: ContentfulStatusCode, message: string, headers: Record<string, string> = {}): never {
+  throw new HTTPException(status, { message, res: new Response(null, { headers }) });
 }
 
 export const notFound = (): never => fail(404, TEXTS.notFound);
 
 /** A JSON answer in the byte form of rest-api.md §0. */
 export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {
-  return bytes(new TextEncoder().encode(`${writeJson(value)}\n`), 'application/json', { status, headers });
+  return jsonText(writeJson(value), status, headers);
+}
+
+/** The same with the value written already. */
+export function jsonText(text: string, status: number, headers: Record<string, string> = {}): Response {
+  return bytes(new TextEncoder().encode(`${text}\n`), 'application/json', { status, headers });
 }
 
 /** An answer of bytes as they are. */
@@ -60,14 +80,25 @@ export function bytes(
   });
 }
 
+/** An error in the format of rest-api.md §7.3, with its code for programs in a header. */
+export function errorJson(
+  c: Context,
+  status: number,
+  message: string,
+  { code = CODES[status] ?? 'unexpected', headers = {} }: { code?: string; headers?: Record<string, string> } = {},
+): Response {
+  const wantsCode = (c.req.header('accept') ?? '').toLowerCase().includes(OWN_TYPE);
+  return json({ error: message, ...(wantsCode ? { code } : {}) }, status, { ...headers, 'x-error-code': code });
+}
+
 /** Answers whatever was thrown in the error format of rest-api.md §7.3; unexpected causes go to the log alone. */
 export function answerError(thrown: Error, c: Context, log: Log): Response {
   if (thrown instanceof HTTPException) {
-    return json({ error: thrown.message }, thrown.status, HEADERS[thrown.status]);
+    return errorJson(c, thrown.status, thrown.message, { headers: Object.fromEntries(thrown.res?.headers ?? []) });
   }
   const status = thrown instanceof Failure ? STATUS[thrown.code] : undefined;
-  if (status !== undefined) return json({ error: thrown.message }, status);
   const code = thrown instanceof Failure ? thrown.code : 'unexpected';
+  if (status !== undefined) return errorJson(c, status, thrown.message, { code });
   log.error({ err: thrown, code, verdict: policy[code], path: c.req.path }, `request failed: ${describe(thrown)}`);
-  return json({ error: TEXTS.unexpected }, 500);
+  return errorJson(c, 500, TEXTS.unexpected, { code });
 }

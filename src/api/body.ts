@@ -23,13 +23,16 @@ export async function readJsonBody(c: Context, limit: number): Promise<Body> {
 }
 
 async function readBytes(c: Context, limit: number): Promise<Uint8Array> {
-  if (Number(c.req.header('content-length') ?? 0) > limit) fail(413, TEXTS.tooLarge);
+  if (Number(c.req.header('content-length') ?? 0) > limit) refuseLarge();
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of c.req.raw.body ?? []) {
     size += part.byteLength;
-    if (size > limit) fail(413, TEXTS.tooLarge);
+    if (size > limit) refuseLarge();
     parts.push(part);
   }
   return Buffer.concat(parts);
 }
+
+/** The rest of the body is not read. */
+const refuseLarge = (): never => fail(413, TEXTS.tooLarge, { connection: 'close' });

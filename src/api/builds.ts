@@ -1,31 +1,31 @@
 import type { Context } from 'hono';
-import type { Database } from '../db/pool.ts';
-import { findRequest, listRequests, lockRequest, type StoredRequest } from '../db/requests.ts';
+import { listRequests } from '../db/list.ts';
+import { findRequest, lockRequest, type StoredRequest } from '../db/requests.ts';
 import { addState, checkTransition, recordOutcome } from '../db/states.ts';
 import { requestTypeNamed } from '../requests/all.ts';
 import { checkPatch, checkPatchBody, checkPatchedImages } from '../requests/patch.ts';
 import { json, notFound } from './answers.ts';
 import { readJsonBody } from './body.ts';
-import { requireWorker } from './principal.ts';
-import { pageMeta, readFilter, readPage, readQuery, readVerbose } from './query.ts';
+import { requireRole } from './principal.ts';
+import { checkKnown, pageMeta, readFilter, readOrder, readPage, readQuery, readVerbose } from './query.ts';
 import { answerObjects, baseOf, type Service } from './service.ts';
 
-/** `GET /builds` (rest-api.md §4). */
+/** `GET /builds` (rest-api.md §4): one query for a page that holds something. */
 export function listBuilds(service: Service) {
-  return (c: Context): Promise<Response> => {
+  return async (c: Context): Promise<Response> => {
     const query = readQuery(c.req.url);
     const base = baseOf(c, service);
+    const filter = readFilter(query);
+    const order = readOrder(query);
+    const page = readPage(query, service.config.api);
+    const form = readVerbose(query) ? 'verbose' : 'short';
     return service.database.read(async (db) => {
-      const filter = await readFilter(query, db);
-      const page = readPage(query, service.config.api);
-      const offset = (page.page - 1) * page.perPage;
-      // Beyond what Postgres can count there is no page either (D6).
-      if (!Number.isSafeInteger(offset)) notFound();
-      const { items, total } = await listRequests(db, filter, { limit: page.perPage, offset });
-      if (items.length === 0 && page.page !== 1) notFound();
-      const form = readVerbose(query) ? 'verbose' : 'short';
-      const objects = await answerObjects(db, items, service, { base, form });
-      return json({ items: objects, meta: pageMeta(base, query, page, total) });
+      const found = page && (await listRequests(db, filter, { ...page, order, form }, service.totals));
+      // Whatever matches is known; only an empty list may be the fault of a pull spec that is not.
+      if (found === null || found.total === 0) await checkKnown(db, filter);
+      if (found === null || page === null || (found.items.length === 0 && page.page !== 1)) return notFound();
+      const items = answerObjects(found.items, service, { base, form });
+      return json({ items, meta: pageMeta(base, query, page, found.total) });
     });
   };
 }
@@ -35,7 +35,7 @@ export function getBuild(service: Service) {
   return (c: Context): Promise<Response> =>
     service.database.read(async (db) => {
       const request = (await findRequest(db, idIn(c))) ?? notFound();
-      return answerOne(c, db, request, service);
+      return answerOne(c, request, service);
     });
 }
 
@@ -43,7 +43,7 @@ export function getBuild(service: Service) {
 export function patchBuild(service: Service) {
   return async (c: Context): Promise<Response> => {
     const { api } = service.config;
-    requireWorker(c, service.principalOf, api);
+    await requireRole(c, 'worker', service);
     const body = checkPatchBody((await readJsonBody(c, api.bodyLimit)).value);
     return service.database.transaction(async (tx) => {
       const request = (await lockRequest(tx, idIn(c))) ?? notFound();
@@ -52,7 +52,7 @@ export function patchBuild(service: Service) {
       checkPatchedImages(body);
       await recordOutcome(tx, request.id, outcome);
       if (state) await addState(tx, request.id, state.name, state.reason);
-      return answerOne(c, tx, (await findRequest(tx, request.id)) ?? notFound(), service);
+      return answerOne(c, (await findRequest(tx, request.id)) ?? notFound(), service);
     });
   };
 }
@@ -62,7 +62,7 @@ export function idIn(c: Context): number {
   return Number(c.req.param('id'));
 }
 
-async function answerOne(c: Context, db: Database, request: StoredRequest, service: Service): Promise<Response> {
-  const [object] = await answerObjects(db, [request], service, { base: baseOf(c, service), form: 'verbose' });
+function answerOne(c: Context, request: StoredRequest, service: Service): Response {
+  const [object] = answerObjects([request], service, { base: baseOf(c, service), form: 'verbose' });
   return json(object);
 }

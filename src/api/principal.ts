@@ -3,17 +3,27 @@ import type { Context } from 'hono';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { fail, TEXTS } from './answers.ts';
+import type { BearerHolderOf } from './bearer.ts';
+import { holds, type Role } from './roles.ts';
 
-/** Who calls: the principal a trusted proxy names, verbatim; null = anonymous (rest-api.md §7.1). */
-export type PrincipalOf = (c: Context) => string | null;
+/** Who calls. */
+export interface Identity {
+  /** The principal, verbatim; null = anonymous (rest-api.md §7.1). */
+  user: string | null;
+  /** Groups of a token; none for principals named by a proxy. */
+  groups: readonly string[];
+}
+
+/** Fails with 401 for a bearer token that is not accepted: whoever shows one is never taken for somebody else. */
+export type IdentityOf = (c: Context) => Promise<Identity>;
 
 /**
- * Reads principals from the configured header, from peers that are believed. Entries of `trustedProxies` are addresses
- * or networks (`10.0.0.0/8`).
+ * Reads who calls: from the configured header, if the peer is believed; else from a bearer token. Entries of
+ * `trustedProxies` are addresses or networks (`10.0.0.0/8`).
  *
  * @throws Failure `configuration_invalid` for an entry that is neither
  */
-export function principalReader({ userHeader, trustedProxies }: Config['api']): PrincipalOf {
+export function identityReader({ userHeader, trustedProxies }: Config['api'], bearer: BearerHolderOf): IdentityOf {
   const trusted = new BlockList();
   for (const entry of trustedProxies) {
     const [address = '', prefix] = entry.split('/');
@@ -23,28 +33,44 @@ export function principalReader({ userHeader, trustedProxies }: Config['api']): 
     if (prefix === undefined) trusted.addAddress(address, family);
     else trusted.addSubnet(address, Number(prefix), family);
   }
-  return (c) => {
+  return async (c) => {
     const peer = peerOf(c);
     const believed = peer !== undefined && trusted.check(peer, isIP(peer) === 6 ? 'ipv6' : 'ipv4');
-    return (believed && c.req.header(userHeader)) || null;
+    const named = believed && c.req.header(userHeader);
+    if (named) return { user: named, groups: [] };
+    const token = /^Bearer +([^\s]+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+    if (token === undefined) return { user: null, groups: [] };
+    return (
+      (await bearer(token)) ?? fail(401, TEXTS.unauthorized, { 'www-authenticate': 'Bearer error="invalid_token"' })
+    );
   };
 }
 
-/** The principal, who must be there unless login is disabled (rest-api.md §7.2). */
-export function requirePrincipal(
+/** What a role lets people do, for the answer to those who lack it. */
+const REFUSALS: Record<Role, string> = {
+  submit: TEXTS.submittersOnly,
+  overwrite: TEXTS.overwritersOnly,
+  worker: TEXTS.workersOnly,
+  admin: TEXTS.adminsOnly,
+};
+
+/** The caller, who must hold the role, and be known unless login is disabled (rest-api.md §6, §7.2). Fails 401, 403. */
+export async function requireRole(
   c: Context,
-  principalOf: PrincipalOf,
-  { loginDisabled }: Config['api'],
-): string | null {
-  const principal = principalOf(c);
-  if (principal === null && !loginDisabled) fail(401, TEXTS.unauthorized);
-  return principal;
+  role: Role,
+  { identityOf, config: { api } }: { identityOf: IdentityOf; config: Pick<Config, 'api'> },
+): Promise<Identity> {
+  const identity = await identityOf(c);
+  if (identity.user === null && !api.loginDisabled) {
+    fail(401, TEXTS.unauthorized, { 'www-authenticate': api.oidc === undefined ? 'Negotiate' : 'Negotiate, Bearer' });
+  }
+  checkRole(identity, role, api);
+  return identity;
 }
 
-/** The worker's principal; anonymous callers pass where login is disabled (rest-api.md §6, checks 1 and 2). */
-export function requireWorker(c: Context, principalOf: PrincipalOf, api: Config['api']): void {
-  const principal = requirePrincipal(c, principalOf, api);
-  if (principal !== null && !api.workerUsers.includes(principal)) fail(403, TEXTS.workersOnly);
+/** Fails 403 when a caller who got in lacks the role. */
+export function checkRole(identity: Identity, role: Role, api: Config['api']): void {
+  if (!holds(identity, role, api)) fail(403, REFUSALS[role]);
 }
 
 /** The address at the other end of the connection, IPv4 in its own form even on a dual-stack socket. */

@@ -9,10 +9,18 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Serves the API on the configured host and port; port 0 takes a free one, `url` tells which. */
-export async function serveApi(options: AppOptions): Promise<ApiServer> {
+type Fetch = ReturnType<typeof createApp>['fetch'];
+
+/**
+ * Serves the API on the configured host and port; port 0 takes a free one, `url` tells which.
+ *
+ * @param around put around the app, e.g. to watch its answers
+ */
+export async function serveApi(options: AppOptions, around = (app: Fetch): Fetch => app): Promise<ApiServer> {
   const { host, port } = options.config.api;
-  const server = serve({ fetch: createApp(options).fetch, hostname: host, port }) as Server;
+  const ending = new AbortController();
+  const app = createApp({ ...options, closing: ending.signal });
+  const server = serve({ fetch: around(app.fetch), hostname: host, port }) as Server;
   let closing = false;
   // Node leaves a kept-alive connection open that becomes idle after close(); clients would hold us up for seconds.
   server.on('request', (_request, response) => {
@@ -25,6 +33,7 @@ export async function serveApi(options: AppOptions): Promise<ApiServer> {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
     async close() {
       closing = true;
+      ending.abort();
       const closed = once(server, 'close');
       server.close();
       server.closeIdleConnections();

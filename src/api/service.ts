@@ -1,13 +1,14 @@
 import type { Context } from 'hono';
 import type { Config } from '../config/schema.ts';
-import type { Database, DatabasePool } from '../db/pool.ts';
-import { packagesOf } from '../db/pull-specs.ts';
-import { historiesOf, type StoredRequest } from '../db/requests.ts';
+import type { DatabasePool } from '../db/pool.ts';
+import type { Form, StoredRequest } from '../db/requests.ts';
 import type { SealingKey } from '../db/secrets.ts';
-import { bundlesOf, requestObject, type Surroundings, verboseRequestObject } from '../requests/answer.ts';
+import type { Totals } from '../db/totals.ts';
+import { requestObject, type Surroundings, verboseRequestObject } from '../requests/answer.ts';
 import type { JsonObject } from '../requests/checks.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { PrincipalOf } from './principal.ts';
+import type { IdentityOf } from './principal.ts';
+import type { RequestWatch } from './watch.ts';
 
 /** What the handlers work with. */
 export interface Service {
@@ -15,7 +16,11 @@ export interface Service {
   database: DatabasePool;
   sealingKey: SealingKey;
   log: Log;
-  principalOf: PrincipalOf;
+  totals: Totals;
+  watch: RequestWatch;
+  /** Aborted when the service ends: streams end with it. */
+  closing: AbortSignal;
+  identityOf: IdentityOf;
 }
 
 /** Scheme and host of absolute URLs in answers, without slash at the end (rest-api.md §0). */
@@ -26,24 +31,17 @@ export function baseOf(c: Context, { config }: Service): string {
   return `${protocol}//${c.req.header('host') ?? host}`;
 }
 
-/** The JSON objects of requests, in their order, with everything they show read in at most two queries. */
-export async function answerObjects(
-  db: Database,
+/** The JSON objects of requests, in their order. */
+export function answerObjects(
   requests: readonly StoredRequest[],
-  { config }: Service,
-  { base, form }: { base: string; form: 'short' | 'verbose' },
-): Promise<JsonObject[]> {
+  { config: { storage } }: Service,
+  { base, form }: { base: string; form: Form },
+): JsonObject[] {
   const around: Surroundings = {
     base,
-    daysToLive: config.storage.daysToLive,
-    keeps: {
-      logs: config.storage.logsDir !== undefined,
-      relatedBundles: config.storage.relatedBundlesDir !== undefined,
-    },
-    packages: await packagesOf(db, bundlesOf(requests)),
+    daysToLive: storage.daysToLive,
+    keeps: { logs: storage.logsDir !== undefined, relatedBundles: storage.relatedBundlesDir !== undefined },
   };
-  if (form === 'short') return requests.map((request) => requestObject(request, around));
-  const ids = requests.map(({ id }) => id);
-  const histories = await historiesOf(db, ids);
-  return requests.map((request) => verboseRequestObject(request, histories.get(request.id) ?? [], around));
+  const show = form === 'short' ? requestObject : verboseRequestObject;
+  return requests.map((request) => show(request, around));
 }

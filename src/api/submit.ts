@@ -1,37 +1,79 @@
 import type { Context } from 'hono';
+import { z } from 'zod';
+import { claimOnce, keepAnswer, type Once, onceOf } from '../db/idempotency.ts';
 import type { Database } from '../db/pool.ts';
-import { learnPullSpecs } from '../db/pull-specs.ts';
-import { findRequests, insertBatch, insertRequest } from '../db/requests.ts';
+import { findRequests } from '../db/requests.ts';
 import { sealSecrets } from '../db/secrets.ts';
-import { type BATCHES, checkBatch, type Submitted } from '../requests/batches.ts';
+import { storeSubmission } from '../db/submission.ts';
+import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
-import { parseNumbersAsWritten } from '../requests/json.ts';
+import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
 import type { Caller, RequestType } from '../requests/type.ts';
-import { json } from './answers.ts';
-import { readJsonBody } from './body.ts';
-import { requirePrincipal } from './principal.ts';
+import { jsonText } from './answers.ts';
+import { type Body, readJsonBody } from './body.ts';
+import { checkRole, type Identity, requireRole } from './principal.ts';
 import { answerObjects, baseOf, type Service } from './service.ts';
+
+/** What a POST asks for, after its checks. */
+interface Order {
+  /** JSON text; null when there are none. */
+  annotations: string | null;
+  submitted: readonly Submitted[];
+  /** Whether the answer is a list. */
+  form: 'one' | 'list';
+}
 
 /** `POST /builds/{type}`: one request in a batch of its own (rest-api.md §2.1). */
 export function postRequest(service: Service, type: RequestType) {
-  return async (c: Context): Promise<Response> => {
-    const user = requirePrincipal(c, service.principalOf, service.config.api);
-    const { value } = await readJsonBody(c, service.config.api.bodyLimit);
+  return posted(service, ({ value }, caller) => {
     if (!isObject(value)) refuse('The input data must be a JSON object');
-    const checked = type.check(value, callerOf(service, user));
-    const [answer] = await submit(service, user, null, [{ type, checked }], baseOf(c, service));
-    return json(answer, 201);
-  };
+    return { annotations: null, submitted: [{ type, checked: type.check(value, caller) }], form: 'one' };
+  });
 }
 
 /** `POST /builds/{batch route}`: several requests, all or nothing (rest-api.md §2.6). */
-export function postBatch(service: Service, checkMember: (typeof BATCHES)[string]) {
+export function postBatch(service: Service, { check }: BatchRoute) {
+  return posted(service, ({ text, value }, caller) => {
+    const submitted = checkBatch(value, check, caller);
+    return { annotations: annotationsIn(text), submitted, form: 'list' };
+  });
+}
+
+function posted(service: Service, read: (body: Body, caller: Caller) => Order) {
   return async (c: Context): Promise<Response> => {
-    const user = requirePrincipal(c, service.principalOf, service.config.api);
-    const { text, value } = await readJsonBody(c, service.config.api.bodyLimit);
-    const submitted = checkBatch(value, checkMember, callerOf(service, user));
-    return json(await submit(service, user, annotationsIn(text), submitted, baseOf(c, service)), 201);
+    const { api } = service.config;
+    const identity = await requireRole(c, 'submit', service);
+    const body = await readJsonBody(c, api.bodyLimit);
+    const once = readOnce(c, service, identity, body);
+    const order = read(body, callerOf(service, identity.user));
+    if (order.submitted.some(overwrites)) checkRole(identity, 'overwrite', api);
+    return service.database.transaction(async (tx) => {
+      const first = once && (await claimOnce(tx, once, api.idempotencyHours));
+      if (first) return jsonText(first, 201, { 'idempotent-replayed': 'true' });
+      const answers = await store(tx, service, identity.user, order, baseOf(c, service));
+      const text = writeJson(order.form === 'one' ? answers[0] : answers);
+      if (once) await keepAnswer(tx, once, text);
+      return jsonText(text, 201);
+    });
   };
+}
+
+/** The key under which the answer is kept; null when the client sent none. Fails 400. */
+function readOnce(c: Context, { sealingKey }: Service, { user }: Identity, { text }: Body): Once | null {
+  const key = c.req.header('idempotency-key');
+  if (key === undefined) return null;
+  if (key.length < 1 || key.length > 255) refuse('The "Idempotency-Key" header must have 1 to 255 characters');
+  return onceOf(sealingKey, user, key, `${c.req.path}\n${text}`);
+}
+
+const Overwrite = z.looseObject({
+  overwrite_from_index: z.boolean().default(false),
+  overwrite_target_index: z.boolean().default(false),
+});
+
+function overwrites({ checked }: Submitted): boolean {
+  const { overwrite_from_index: from, overwrite_target_index: target } = Overwrite.parse(checked.payload);
+  return from || target;
 }
 
 /** The annotations of a checked batch as JSON text, their numbers as the client wrote them; null without any. */
@@ -49,38 +91,22 @@ function callerOf({ config }: Service, user: string | null): Caller {
   };
 }
 
-/** Stores a batch with its requests, first states, secrets and jobs in one transaction (rest-api.md D22). */
-function submit(
+/** Stores a batch with its requests, secrets and jobs (rest-api.md D22). @returns the verbose objects */
+async function store(
+  tx: Database,
   service: Service,
   user: string | null,
-  annotations: string | null,
-  submitted: readonly Submitted[],
+  { annotations, submitted }: Order,
   base: string,
 ): Promise<JsonObject[]> {
-  return service.database.transaction(async (tx) => {
-    const batchId = await insertBatch(tx, annotations);
-    const ids = await insertAll(tx, service, user, batchId, submitted);
-    await learnPullSpecs(
-      tx,
-      submitted.flatMap(({ checked }) => checked.pullSpecs),
-    );
-    return answerObjects(tx, await findRequests(tx, ids), service, { base, form: 'verbose' });
+  const ids = await storeSubmission(tx, {
+    user,
+    annotations,
+    requests: submitted.map(({ type, checked: { payload, fromIndex } }) => ({ type: type.name, payload, fromIndex })),
+    pullSpecs: submitted.flatMap(({ checked }) => checked.pullSpecs),
   });
-}
-
-async function insertAll(
-  tx: Database,
-  { sealingKey }: Service,
-  user: string | null,
-  batchId: number,
-  submitted: readonly Submitted[],
-): Promise<number[]> {
-  const ids: number[] = [];
-  for (const { type, checked } of submitted) {
-    const { payload, fromIndex, secrets } = checked;
-    const id = await insertRequest(tx, { batchId, type: type.name, user, payload, fromIndex });
-    await sealSecrets(tx, sealingKey, id, secrets);
-    ids.push(id);
+  for (const [at, { checked }] of submitted.entries()) {
+    await sealSecrets(tx, service.sealingKey, ids[at]!, checked.secrets);
   }
-  return ids;
+  return answerObjects(await findRequests(tx, ids), service, { base, form: 'verbose' });
 }

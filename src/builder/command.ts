@@ -5,53 +5,68 @@ import { parseArgs } from 'node:util';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
 import { type CredentialStore, noCredentials, readAuthFile } from '../registry/auth.ts';
 import { mask } from '../telemetry/secrets.ts';
-import { type BuildOptions, buildIndex } from './build.ts';
+import { buildIndex } from './build.ts';
+import { buildBundle } from './bundle.ts';
+import type { BuildOptions } from './multi-arch.ts';
 
-export const USAGE = `indexwright build-index --context <dir> --image <registry/repo:tag> --commit <sha> --result-dir <dir>
+const OPTIONS = `--context <dir> --image <registry/repo:tag> --commit <sha> --result-dir <dir>
     [--metadata .iib-build-metadata.json] [--dockerfile Dockerfile] [--insecure-registry host:port]...
 
 Environment:
   REGISTRY_AUTH_FILE, DOCKER_CONFIG  registry credentials (a docker config file; a directory with config.json)
-  INDEXWRIGHT_OPM_DIR                directory of executables named opm-vX.Y.Z
   INDEXWRIGHT_INSECURE_REGISTRIES    registries spoken to over plain HTTP, host:port, separated by commas
   SOURCE_DATE_EPOCH                  date of the image, in seconds since 1970; 0 unless given`;
+const OPM_DIR = `
+  INDEXWRIGHT_OPM_DIR                directory of executables named opm-vX.Y.Z`;
 
 type Environment = Record<string, string | undefined>;
 
-/**
- * The `build-index` program: reads its arguments, builds, and writes what happens to `out`.
- *
- * @param argv arguments after the subcommand
- * @returns the exit code: 0 built, 1 failed, 2 wrong usage
- */
-export async function buildIndexCommand(
-  argv: readonly string[],
-  env: Environment = process.env,
-  out: (line: string) => void = console.error,
-): Promise<number> {
-  let options: BuildOptions;
-  try {
-    options = await readOptions(argv, env);
-  } catch (thrown) {
-    out(mask(thrown instanceof Failure ? thrown.message : `${(thrown as Error).message}\n\n${USAGE}`));
-    return 2;
-  }
-  try {
-    await buildIndex({ ...options, report: (line) => out(mask(line)) });
-    return 0;
-  } catch (thrown) {
-    const failure = asFailure(thrown);
-    out(mask(failure.cause === undefined ? failure.message : describe(failure)));
-    return 1;
-  }
-}
+type Program = (argv: readonly string[], env?: Environment, out?: (line: string) => void) => Promise<number>;
+
+/** The `build-index` program. See {@link program}. */
+export const buildIndexCommand = program(
+  `indexwright build-index ${OPTIONS}${OPM_DIR}`,
+  async (argv, env) => ({ ...(await readOptions(argv, env)), opmDir: opmDirIn(env) }),
+  buildIndex,
+);
+
+/** The `build-bundle` program. See {@link program}. */
+export const buildBundleCommand = program(`indexwright build-bundle ${OPTIONS}`, readOptions, buildBundle);
 
 /**
- * Reads the arguments and environment of `build-index`.
- *
- * @throws Error of node:util for unknown or missing arguments, Failure `configuration_invalid` for the environment
+ * A program that reads its arguments (those after the subcommand), builds, and writes what happens to `out`. Its exit
+ * codes: 0 built, 1 failed, 2 wrong usage.
  */
-export async function readOptions(argv: readonly string[], env: Environment): Promise<BuildOptions> {
+function program<Options extends BuildOptions>(
+  usage: string,
+  read: (argv: readonly string[], env: Environment) => Promise<Options>,
+  build: (options: Options) => Promise<unknown>,
+): Program {
+  return async (argv, env = process.env, out = console.error) => {
+    let options: Options;
+    try {
+      options = await read(argv, env);
+    } catch (thrown) {
+      out(mask(thrown instanceof Failure ? thrown.message : `${(thrown as Error).message}\n\n${usage}`));
+      return 2;
+    }
+    try {
+      await build({ ...options, report: (line: string) => out(mask(line)) });
+      return 0;
+    } catch (thrown) {
+      const failure = asFailure(thrown);
+      out(mask(failure.cause === undefined ? failure.message : describe(failure)));
+      return 1;
+    }
+  };
+}
+
+function opmDirIn(env: Environment): string {
+  if (env.INDEXWRIGHT_OPM_DIR) return env.INDEXWRIGHT_OPM_DIR;
+  throw new Failure('configuration_invalid', 'INDEXWRIGHT_OPM_DIR must name the directory of the opm executables');
+}
+
+async function readOptions(argv: readonly string[], env: Environment): Promise<BuildOptions> {
   const { values } = parseArgs({
     args: [...argv],
     strict: true,
@@ -81,10 +96,7 @@ export async function readOptions(argv: readonly string[], env: Environment): Pr
     ...(values.metadata === undefined ? {} : { metadata: values.metadata }),
     ...(values.dockerfile === undefined ? {} : { dockerfile: values.dockerfile }),
   };
-  if (!env.INDEXWRIGHT_OPM_DIR) {
-    throw new Failure('configuration_invalid', 'INDEXWRIGHT_OPM_DIR must name the directory of the opm executables');
-  }
-  return { ...options, opmDir: env.INDEXWRIGHT_OPM_DIR, auth: await credentials(env) };
+  return { ...options, auth: await credentials(env) };
 }
 
 function dateOf(seconds: string): Date {

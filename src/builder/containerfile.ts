@@ -1,8 +1,8 @@
 import { Failure } from '../errors/failure.ts';
 
-/** One COPY of a catalog Dockerfile: a directory of the build context, where it goes and whose it is there. */
+/** One COPY of a Dockerfile: a directory of the build context, where it goes and whose it is there. */
 export interface Copy {
-  source: 'configs' | 'cache';
+  source: string;
   /** Absolute path in the image. */
   target: string;
   uid: number;
@@ -21,15 +21,30 @@ export interface Containerfile {
   copies: Copy[];
 }
 
+/** What a kind of repository's Dockerfile is about. */
+export interface Kind {
+  whose: string;
+  /** Directories that can be copied into the image, and those that must be. */
+  sources: readonly string[];
+  required: readonly string[];
+}
+
+export const CATALOG: Kind = { whose: 'a catalog', sources: ['configs', 'cache'], required: ['configs'] };
+export const BUNDLE: Kind = {
+  whose: 'a bundle',
+  sources: ['manifests', 'metadata'],
+  required: ['manifests', 'metadata'],
+};
+
 /**
- * Reads a catalog repository's Dockerfile. Only what such a file needs is understood (konflux-and-gitlab.md §3.5):
- * ARG, one FROM, ENTRYPOINT and CMD as JSON, LABEL, and COPY or ADD of `configs` and `cache`. The image is assembled for
+ * Reads a repository's Dockerfile. Only what such a file needs is understood (konflux-and-gitlab.md §3.5):
+ * ARG, one FROM, ENTRYPOINT and CMD as JSON, LABEL, and COPY or ADD of the kind's directories. The image is assembled for
  * all architectures without running anything in it, so every other instruction is refused by name.
  *
  * @param args build arguments; they win over the defaults of ARG
  * @throws Failure `request_invalid` with the line
  */
-export function parseContainerfile(text: string, args: Record<string, string>): Containerfile {
+export function parseContainerfile(text: string, args: Record<string, string>, kind: Kind = CATALOG): Containerfile {
   const known: Record<string, string> = {};
   const file: Partial<Containerfile> & Pick<Containerfile, 'labels' | 'copies'> = { labels: {}, copies: [] };
   for (const { line, words } of instructions(text)) {
@@ -65,25 +80,29 @@ export function parseContainerfile(text: string, args: Record<string, string>): 
         break;
       case 'COPY':
       case 'ADD':
-        file.copies.push(copy(words, rest, refuse));
+        file.copies.push(copy(words, rest, kind, refuse));
         break;
       case 'RUN':
         refuse(
-          'RUN is not supported: the image is assembled for all architectures without running anything in it; ' +
-            'the cache is made beforehand and belongs in by "COPY --chown=1001:0 cache /tmp/cache"',
+          `RUN is not supported: the image is assembled for all architectures without running anything in it${
+            kind === CATALOG
+              ? '; the cache is made beforehand and belongs in by "COPY --chown=1001:0 cache /tmp/cache"'
+              : ''
+          }`,
         );
         break;
       default:
         refuse(
-          `${keyword} is not supported; a catalog's Dockerfile has ARG, FROM, ENTRYPOINT, CMD, LABEL, COPY and ADD`,
+          `${keyword} is not supported; ${kind.whose}'s Dockerfile has ARG, FROM, ENTRYPOINT, CMD, LABEL, COPY and ADD`,
         );
     }
   }
   if (file.base === undefined) throw new Failure('request_invalid', 'The Dockerfile has no FROM');
-  if (!file.copies.some(({ source }) => source === 'configs')) {
+  const missing = kind.required.find((name) => !file.copies.some(({ source }) => source === name));
+  if (missing !== undefined) {
     throw new Failure(
       'request_invalid',
-      'The Dockerfile does not copy configs into the image ("COPY configs /configs")',
+      `The Dockerfile does not copy ${missing} into the image ("COPY ${missing} /${missing}")`,
     );
   }
   return { ...file, base: file.base, entrypoint: file.entrypoint, cmd: file.cmd };
@@ -116,7 +135,9 @@ function split(words: string): [string, string] {
 }
 
 function expand(text: string, known: Record<string, string>, refuse: Refuse): string {
-  return text.replace(/\$(?:\{(\w+)\}|(\w+))/g, (_, braced: string | undefined, bare: string | undefined) => {
+  // An escaped dollar is none; who reads the value takes the backslash away.
+  return text.replace(/\\.|\$(?:\{(\w+)\}|(\w+))/gs, (all, braced: string | undefined, bare: string | undefined) => {
+    if (all.startsWith('\\')) return all;
     const key = braced ?? bare ?? '';
     return known[key] ?? refuse(`${key} has no value: the build metadata gives none and ARG has no default`);
   });
@@ -147,7 +168,7 @@ function labels(text: string): Record<string, string> | undefined {
   return undefined;
 }
 
-function copy(text: string, rest: string, refuse: Refuse): Copy {
+function copy(text: string, rest: string, { sources }: Kind, refuse: Refuse): Copy {
   const words = strings(rest) ?? rest.split(/\s+/);
   const flags = words.filter((word) => word.startsWith('--'));
   const [source = '', target = '', ...more] = words.filter((word) => !word.startsWith('--'));
@@ -158,6 +179,6 @@ function copy(text: string, rest: string, refuse: Refuse): Copy {
   }
   if (more.length > 0 || !target.startsWith('/')) refuse('a copy has one source and one absolute target');
   const name = source.replace(/^\.?\//, '').replace(/\/+\.?$/, '');
-  if (name !== 'configs' && name !== 'cache') refuse(`only configs and cache can be copied, not "${source}"`);
-  return { source: name as Copy['source'], target: target.replace(/(.)\/+$/, '$1'), uid, gid, text };
+  if (!sources.includes(name)) refuse(`only ${sources.join(' and ')} can be copied, not "${source}"`);
+  return { source: name, target: target.replace(/(.)\/+$/, '$1'), uid, gid, text };
 }

@@ -5,6 +5,9 @@ import { Failure } from '../errors/failure.ts';
 import { PACKAGE_LABEL } from './labels.ts';
 import { parseYaml, YamlRefused } from './yaml.ts';
 
+/** Where annotations are in an unpacked bundle. */
+export const ANNOTATIONS_FILE = join('metadata', 'annotations.yaml');
+
 const Annotations = z.looseObject({ annotations: z.record(z.string(), z.unknown()).default({}) });
 
 /**
@@ -16,7 +19,7 @@ const Annotations = z.looseObject({ annotations: z.record(z.string(), z.unknown(
 export async function readAnnotations(
   bundleDir: string,
 ): Promise<{ package: string; annotations: Record<string, unknown> }> {
-  const text = await readFile(join(bundleDir, 'metadata', 'annotations.yaml'), 'utf8').catch((cause: unknown) => {
+  const text = await readFile(join(bundleDir, ANNOTATIONS_FILE), 'utf8').catch((cause: unknown) => {
     throw unsupported('metadata/annotations.yaml does not exist in the bundle', cause);
   });
   let documents: unknown[];

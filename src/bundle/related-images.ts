@@ -1,10 +1,22 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
+import { parseImageName } from './image-name.ts';
+import type { Path } from './yaml-path.ts';
 
 /** A pull spec and the name it would have among `spec.relatedImages`. */
 export interface NamedImage {
   name: string;
   image: string;
+}
+
+/** Where a pull spec stands in a ClusterServiceVersion. */
+export interface Place extends NamedImage {
+  /** For people: `container manager`, `RELATED_IMAGE_DB variable`, … */
+  what: string;
+  path: Path;
+  /** Index in the text at `path`; 0 but for the annotations that are searched. */
+  from: number;
+  kind: 'field' | 'annotation';
 }
 
 const Container = z.looseObject({
@@ -18,46 +30,67 @@ type Container = z.infer<typeof Container>;
 const Containers = z.array(Container).nullish();
 const Pod = z.looseObject({ containers: Containers, initContainers: Containers });
 const Deployment = z.looseObject({ spec: z.looseObject({ template: z.looseObject({ spec: Pod }) }) });
+const RelatedImage = z.looseObject({ name: z.string().default(''), image: z.string().optional() });
 const Document = z.looseObject({
   spec: z
     .looseObject({
-      relatedImages: z.array(z.looseObject({ name: z.string().default(''), image: z.string() })).nullish(),
+      relatedImages: z.array(RelatedImage).nullish(),
       install: z.looseObject({ spec: z.looseObject({ deployments: z.array(Deployment).nullish() }) }).optional(),
     })
     .optional(),
 });
 
-const REFERENCE =
-  /^[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?\/(?:[\w.-]+\/)*[\w.-]+(?:@sha256:[0-9a-f]{64}|:\w[\w.-]{0,127})$/;
+const FIELD = { from: 0, kind: 'field' } as const;
+const CONTAINER_IMAGE = 'containerImage';
+const VARIABLE = 'RELATED_IMAGE_';
+
+const WORD = '[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?';
+/** A registry with a dot, any namespaces, a repository with tag or digest: without one of these it is too often no pull spec. */
+const REFERENCE = new RegExp(
+  `^(?=[^/]*\\.)${WORD}(?::\\d+)?/(?:${WORD}/)*${WORD}(?::${WORD}|@sha256:[a-fA-F0-9]{64})$`,
+);
 
 /**
- * Every pull spec of a ClusterServiceVersion, named, in the order of request-handling.md §11.2: related images,
- * `containerImage` annotations, containers, init containers, `RELATED_IMAGE_*` variables, other annotations.
- * The same image may come up several times.
+ * Every place of a ClusterServiceVersion with a pull spec, named, in the order of request-handling.md §11.2: related
+ * images, `containerImage` annotations, containers, init containers, `RELATED_IMAGE_*` variables, other annotations
+ * from the last to the first. The same image may come up several times.
  *
- * @throws Failure `bundle_unsupported` when the document has another shape or a `RELATED_IMAGE_*` variable has no value
- *   of its own
+ * @throws Failure `bundle_unsupported` when the document has another shape, or an image or variable no value of its own
  */
-export function imagesOf(csv: unknown): NamedImage[] {
+export function placesOf(csv: unknown): Place[] {
   const parsed = Document.safeParse(csv);
   if (!parsed.success) {
-    throw new Failure('bundle_unsupported', 'The ClusterServiceVersion has no valid structure', {
-      cause: parsed.error,
-    });
+    throw unsupported('The ClusterServiceVersion has no valid structure', parsed.error);
   }
   const { spec } = parsed.data;
-  const pods = (spec?.install?.spec.deployments ?? []).map((deployment) => deployment.spec.template.spec);
-  const containers = pods.flatMap((pod) => pod.containers ?? []);
-  const initContainers = pods.flatMap((pod) => pod.initContainers ?? []);
-  const annotations = annotationsOf(csv);
+  const deployments = ['spec', 'install', 'spec', 'deployments'];
+  const all = (kind: 'containers' | 'initContainers') =>
+    (spec?.install?.spec.deployments ?? []).flatMap((deployment, at) => {
+      const pod = deployment.spec.template.spec;
+      return (pod[kind] ?? []).map((container, index) => ({
+        container,
+        path: [...deployments, at, 'spec', 'template', 'spec', kind, index],
+      }));
+    });
+  const containers = all('containers');
+  const initContainers = all('initContainers');
+  const annotations = annotationsOf(csv, []);
   return [
-    ...(spec?.relatedImages ?? []).map(({ name, image }) => ({ name, image })),
-    ...annotations.filter(([key]) => key === 'containerImage').map(([, image]) => annotationImage(image)),
-    ...containers.flatMap(imageOfContainer),
-    ...initContainers.flatMap(imageOfContainer),
-    ...[...containers, ...initContainers].flatMap(variableImages),
-    ...annotations.filter(([key]) => key !== 'containerImage').flatMap(([, text]) => imagesInText(text)),
+    ...(spec?.relatedImages ?? []).map(relatedImage),
+    ...annotations.filter(({ key }) => key === CONTAINER_IMAGE).map((found) => annotated(found, found.text, 0)),
+    ...containers.flatMap(({ container, path }) => imageOfContainer(container, path, 'container')),
+    ...initContainers.flatMap(({ container, path }) => imageOfContainer(container, path, 'init container')),
+    ...[...containers, ...initContainers].flatMap(({ container, path }) => variables(container, path)),
+    ...annotations
+      .filter(({ key }) => key !== CONTAINER_IMAGE)
+      .flatMap((found) => searched(found))
+      .reverse(),
   ];
+}
+
+/** The same without the places. */
+export function imagesOf(csv: unknown): NamedImage[] {
+  return placesOf(csv).map(({ name, image }) => ({ name, image }));
 }
 
 /**
@@ -70,41 +103,67 @@ export function replaceRegistry(image: string, replacements: Readonly<Record<str
   return replacement === undefined ? image : image.replaceAll(registry, replacement);
 }
 
-function imageOfContainer({ name, image }: Container): NamedImage[] {
-  return image === undefined ? [] : [{ name, image }];
+function relatedImage({ name, image }: z.infer<typeof RelatedImage>, index: number): Place {
+  if (image === undefined) throw unsupported(`The related image ${name || index} has no "image"`);
+  return { name, image, what: `related image ${name}`, path: ['spec', 'relatedImages', index, 'image'], ...FIELD };
 }
 
-function variableImages({ env }: Container): NamedImage[] {
-  const related = (env ?? []).filter((variable) => variable.name.startsWith('RELATED_IMAGE_'));
-  return related.map(({ name, value, valueFrom }) => {
+function imageOfContainer({ name, image }: Container, path: Path, kind: string): Place[] {
+  return image === undefined ? [] : [{ name, image, what: `${kind} ${name}`, path: [...path, 'image'], ...FIELD }];
+}
+
+function variables({ env }: Container, path: Path): Place[] {
+  return (env ?? []).flatMap(({ name, value, valueFrom }, index) => {
+    if (!name.startsWith(VARIABLE)) return [];
     if (valueFrom !== undefined || typeof value !== 'string') {
-      throw new Failure('bundle_unsupported', `The variable ${name} must have a value; "valueFrom" is not supported`);
+      throw unsupported(`The variable ${name} must have a value; "valueFrom" is not supported`);
     }
-    return { name: name.slice('RELATED_IMAGE_'.length).toLowerCase(), image: value };
+    const what = `${name} variable`;
+    const short = name.slice(VARIABLE.length).toLowerCase();
+    return [{ name: short, image: value, what, path: [...path, 'env', index, 'value'], ...FIELD }];
   });
+}
+
+interface Annotation {
+  key: string;
+  text: string;
+  path: Path;
 }
 
 /** All `metadata.annotations` of a document, nested ones too, but none inside other metadata. */
-function annotationsOf(value: unknown): [string, string][] {
-  if (Array.isArray(value)) return value.flatMap(annotationsOf);
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, child]) => {
-    if (key !== 'metadata') return annotationsOf(child);
-    const annotations: unknown = child?.annotations;
-    if (typeof annotations !== 'object' || annotations === null) return [];
-    return Object.entries(annotations).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+function annotationsOf(value: unknown, path: Path): Annotation[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => annotationsOf(item, [...path, index]));
+  if (!isMapping(value)) return [];
+  const { metadata } = value;
+  const own = isMapping(metadata) && isMapping(metadata.annotations) ? Object.entries(metadata.annotations) : [];
+  return [
+    ...own.flatMap(([key, text]) =>
+      typeof text === 'string' ? [{ key, text, path: [...path, 'metadata', 'annotations', key] }] : [],
+    ),
+    ...Object.entries(value).flatMap(([key, child]) =>
+      key === 'metadata' ? [] : annotationsOf(child, [...path, key]),
+    ),
+  ];
+}
+
+function searched(annotation: Annotation): Place[] {
+  return [...annotation.text.matchAll(/[A-Za-z0-9/\-._@:]+/g)].flatMap((run) => {
+    const [before = ''] = /^[^A-Za-z0-9]*/.exec(run[0]) ?? [];
+    const word = run[0].slice(before.length).replace(/[^A-Za-z0-9]+$/, '');
+    return REFERENCE.test(word) ? [annotated(annotation, word, run.index + before.length)] : [];
   });
 }
 
-function imagesInText(text: string): NamedImage[] {
-  return (text.match(/[A-Za-z0-9/\-._@:]+/g) ?? [])
-    .map((run) => run.replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, ''))
-    .filter((run) => REFERENCE.test(run))
-    .map(annotationImage);
+function annotated({ key, path }: Annotation, image: string, from: number): Place {
+  const { repo, tag } = parseImageName(image);
+  const name = `${repo}-${tag.replace(/^sha256:/, '')}-annotation`;
+  return { name, image, what: `${key} annotation`, path, from, kind: 'annotation' };
 }
 
-function annotationImage(image: string): NamedImage {
-  const last = image.slice(image.lastIndexOf('/') + 1);
-  const [, repository = last, digest, tag] = /^([^@:]*)(?:@\w+:(\w+)|:(.*))?$/.exec(last) ?? [];
-  return { name: `${repository}-${digest ?? tag ?? 'latest'}-annotation`, image };
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function unsupported(message: string, cause?: unknown): Failure {
+  return new Failure('bundle_unsupported', message, { cause });
 }

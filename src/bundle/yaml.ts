@@ -1,4 +1,4 @@
-import { LineCounter, parseAllDocuments, type ScalarTag } from 'yaml';
+import { type Document, LineCounter, parseAllDocuments, type ScalarTag } from 'yaml';
 
 /** Characters; far above any real catalog file, far below what would exhaust the process. */
 const LONGEST = 64 * 1024 * 1024;
@@ -26,15 +26,24 @@ const timestamp: ScalarTag = {
   },
 };
 
+export interface YamlOptions {
+  /** Refused unless the reader has to bear with what opm accepts. */
+  repeatedKeys?: 'refuse' | 'last wins';
+}
+
+/** A document of a YAML text, as nodes with their places in the text and as plain data. */
+export interface YamlDocument {
+  document: Document.Parsed;
+  value: unknown;
+}
+
 /**
  * Reads the documents of a YAML text that anybody may have written: aliases, size and nesting are bounded, no value
- * becomes anything but JSON. Empty documents are left out. Scalars mean what they mean to opm (YAML 1.1 without base 60
- * numbers and dates).
+ * becomes anything but JSON. Scalars mean what they mean to opm (YAML 1.1 without base 60 numbers and dates).
  *
- * @param options.repeatedKeys refused unless the reader has to bear with what opm accepts
  * @throws YamlRefused with the reason; callers say which file in their own sentence
  */
-export function parseYaml(text: string, options: { repeatedKeys?: 'refuse' | 'last wins' } = {}): unknown[] {
+export function readYaml(text: string, options: YamlOptions = {}): YamlDocument[] {
   if (text.length > LONGEST) throw new YamlRefused(`longer than ${LONGEST} characters`);
   const lines = new LineCounter();
   try {
@@ -53,7 +62,7 @@ export function parseYaml(text: string, options: { repeatedKeys?: 'refuse' | 'la
       prettyErrors: false,
       logLevel: 'silent',
     });
-    return documents.flatMap((document) => {
+    return documents.map((document) => {
       const error = document.errors[0];
       if (error) {
         const { line, col } = lines.linePos(error.pos[0]);
@@ -61,7 +70,7 @@ export function parseYaml(text: string, options: { repeatedKeys?: 'refuse' | 'la
       }
       const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
       if (text.includes('*')) refuseCycles(value, new Set());
-      return value === null || value === undefined ? [] : [value];
+      return { document, value };
     });
   } catch (thrown) {
     if (thrown instanceof YamlRefused) throw thrown;
@@ -70,6 +79,11 @@ export function parseYaml(text: string, options: { repeatedKeys?: 'refuse' | 'la
       cause: thrown,
     });
   }
+}
+
+/** The same as plain data alone, empty documents left out. Throws as {@link readYaml}. */
+export function parseYaml(text: string, options: YamlOptions = {}): unknown[] {
+  return readYaml(text, options).flatMap(({ value }) => (value === null || value === undefined ? [] : [value]));
 }
 
 /** An anchor inside its own value is legal YAML and no JSON. */

@@ -20,18 +20,21 @@ const MOST_ROWS = 100;
  * per package and channel, the changed part of each update graph, the bundles. Whatever others wrote stands in code
  * spans.
  *
- * @param of.packages the changes of the requests in their order; several of one package are told as one
+ * @param of.packages the changes of the requests in their order; several of one package are told as one; null where it
+ *   is no catalog that changes
  * @param of.publicUrl base URL of the service; without it requests are named and not linked
  */
 export function describeChange(of: {
   requests: readonly DescribedRequest[];
-  packages: readonly PackageChange[];
+  packages: readonly PackageChange[] | null;
   publicUrl?: string | undefined;
 }): string {
-  const packages = composeChanges(of.packages);
+  const packages = composeChanges(of.packages ?? []);
   const sections = [
     ...of.requests.map((request) => requestLines(request, of.publicUrl)),
-    packages.length === 0 ? 'No package of the catalog changes.' : `## Packages\n\n${packageTable(packages)}`,
+    ...(of.packages === null
+      ? []
+      : [packages.length === 0 ? 'No package of the catalog changes.' : `## Packages\n\n${packageTable(packages)}`]),
   ];
   const budget = { diagrams: MOST_DIAGRAMS };
   const legend = sections.length;

@@ -6,6 +6,7 @@ const program = new Command('indexwright')
   .description('Manages OLM operator index images the GitOps way; answers the REST API of IIB.')
   .showHelpAfterError();
 
+const collect = (value: string, before: string[]) => [...before, value];
 const configOption = ['-c, --config <file>', 'configuration file (docs/configuration.md)'] as const;
 
 program
@@ -32,6 +33,30 @@ program
   .requiredOption(...configOption)
   .action(async ({ config }) => (await import('./service.ts')).runMigrations(config));
 
+const token = program.command('token').description('static API tokens; the database keeps only their hashes');
+
+token
+  .command('create')
+  .description('make a token and print it once')
+  .requiredOption(...configOption)
+  .requiredOption('--user <principal>', 'who its holder is')
+  .option('--group <name>', 'a group of its holder, for roles; may be given several times', collect, [])
+  .option('--days <number>', 'until it expires; never when not given')
+  .action(async ({ config, ...given }) => (await import('./token.ts')).createTokenCommand(config, given));
+
+token
+  .command('revoke')
+  .description('end a token at once')
+  .requiredOption(...configOption)
+  .argument('<id>')
+  .action(async (id, { config }) => (await import('./token.ts')).revokeTokenCommand(config, id));
+
+token
+  .command('list')
+  .description('show all tokens, without the tokens themselves')
+  .requiredOption(...configOption)
+  .action(async ({ config }) => (await import('./token.ts')).listTokensCommand(config));
+
 program
   .command('build-index', { hidden: false })
   .description("make a catalog image for all its arches by registry calls: the step of tekton/'s build task")
@@ -40,6 +65,16 @@ program
   .argument('[args...]')
   .action(async (args: string[]) => {
     process.exitCode = await (await import('../builder/command.ts')).buildIndexCommand(args);
+  });
+
+program
+  .command('build-bundle', { hidden: false })
+  .description("make a regenerated bundle's image for all its arches: the step of tekton/bundle's build task")
+  .helpOption(false)
+  .allowUnknownOption()
+  .argument('[args...]')
+  .action(async (args: string[]) => {
+    process.exitCode = await (await import('../builder/command.ts')).buildBundleCommand(args);
   });
 
 const sandbox = program

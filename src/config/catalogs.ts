@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
-import { type CatalogConfig, CatalogConfigSchema, type Config } from './schema.ts';
+import { type CatalogConfig, CatalogConfigSchema, type Config, type RepositoryConfig } from './schema.ts';
 
 /**
  * The catalog repository of an index. `catalogsDir` is read at each call, so a mapping that is added or mended takes
@@ -20,6 +20,11 @@ export function catalogOf(config: Config, index: string, pullSpec: string): Cata
     'index_not_mapped',
     `Git repository mapping not found for from_index: ${pullSpec}. index_to_gitlab_push_map is required.`,
   );
+}
+
+/** Every repository that changes are proposed to: the catalogs' and the one for bundles. */
+export function allRepositories(config: Config): RepositoryConfig[] {
+  return [...allCatalogs(config), ...(config.bundleRepository === undefined ? [] : [config.bundleRepository])];
 }
 
 /** Every configured catalog, those of the configuration file first. */

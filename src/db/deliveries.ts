@@ -1,4 +1,4 @@
-import { and, asc, eq, isNull, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
 import type { Database } from './pool.ts';
 import { deliveries, requests } from './schema.ts';
 
@@ -17,6 +17,8 @@ export interface DeliveredRequest {
   user: string | null;
   payload: unknown;
 }
+
+const DELIVERED = { id: requests.id, type: requests.type, user: requests.user, payload: requests.payload };
 
 /**
  * Gives an admitted request its delivery and the job that works on it, in the lane if it has one. Does nothing for a
@@ -53,19 +55,42 @@ export async function readDelivery(db: Database, id: number): Promise<DeliveryRo
   return row ?? null;
 }
 
+/** All requests of the delivery, also those that have ended, oldest first. */
+export async function requestsOf(db: Database, deliveryId: number): Promise<DeliveredRequest[]> {
+  return db.select(DELIVERED).from(requests).where(eq(requests.deliveryId, deliveryId)).orderBy(asc(requests.id));
+}
+
 /** The delivery's requests that have not ended, oldest first. */
 export async function openRequestsOf(db: Database, deliveryId: number): Promise<DeliveredRequest[]> {
   return db
-    .select({ id: requests.id, type: requests.type, user: requests.user, payload: requests.payload })
+    .select(DELIVERED)
     .from(requests)
     .where(and(eq(requests.deliveryId, deliveryId), eq(requests.state, 'in_progress')))
     .orderBy(asc(requests.id));
 }
 
+/** Other deliveries of the same lane that somebody has begun to work on and that are not over: one at most. */
+export async function begunInLaneOf(db: Database, deliveryId: number): Promise<number[]> {
+  const lane = db.select({ lane: deliveries.lane }).from(deliveries).where(eq(deliveries.id, deliveryId));
+  const begun = await db
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(
+      and(
+        eq(deliveries.lane, sql`(${lane})`),
+        isNull(deliveries.endedAt),
+        gt(deliveries.epoch, 0),
+        ne(deliveries.id, deliveryId),
+      ),
+    )
+    .orderBy(asc(deliveries.id));
+  return begun.map(({ id }) => id);
+}
+
 /** A request that is still in progress, or null. */
 export async function readOpenRequest(db: Database, id: number): Promise<DeliveredRequest | null> {
   const [row] = await db
-    .select({ id: requests.id, type: requests.type, user: requests.user, payload: requests.payload })
+    .select(DELIVERED)
     .from(requests)
     .where(and(eq(requests.id, id), eq(requests.state, 'in_progress'), isNull(requests.deliveryId)));
   return row ?? null;

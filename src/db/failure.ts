@@ -1,8 +1,9 @@
 import { Failure } from '../errors/failure.ts';
 
 /**
- * Node's and Postgres' codes that mean "no connection, or none for long": refused, reset, shutting down, starting up,
- * too many clients. Class 08 (connection exceptions) counts as a whole.
+ * Node's and Postgres' codes that mean "not now": refused, reset, shutting down, starting up; a server that was made a
+ * replica; a transaction that lost against another one. Classes 08 (connection exceptions) and 53 (out of connections,
+ * memory, disk) count as a whole.
  */
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
@@ -16,12 +17,18 @@ const UNREACHABLE = new Set([
   '57P01',
   '57P02',
   '57P03',
-  '53300',
+  '57P05',
+  '57014',
+  '25006',
+  '25P03',
+  '40001',
+  '40P01',
+  '55P03',
 ]);
 
 /** `pg` gives these no code. */
 const UNREACHABLE_TEXT =
-  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered)/;
+  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client (has encountered|was closed))/;
 
 /** The Postgres error below what drizzle threw, for its SQLSTATE. */
 export function sqlState(thrown: unknown): string | undefined {
@@ -35,7 +42,7 @@ export function sqlState(thrown: unknown): string | undefined {
 export function asDatabaseFailure(thrown: unknown): unknown {
   if (thrown instanceof Failure) return thrown;
   const code = sqlState(thrown);
-  const unreachable = code !== undefined && (UNREACHABLE.has(code) || code.startsWith('08'));
+  const unreachable = code !== undefined && (UNREACHABLE.has(code) || /^(08|53)/.test(code));
   return unreachable || saysUnreachable(thrown)
     ? new Failure('database_unavailable', 'The database is not reachable', { cause: thrown })
     : thrown;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { and, eq, inArray, isNotNull, sql } from 'drizzle-orm';
+import { eq, type SQL, sql } from 'drizzle-orm';
 import type { Database } from './pool.ts';
 import { pullSpecs } from './schema.ts';
 
-const digestOf = (spec: string) => createHash('sha256').update(spec).digest();
+/** What a pull spec is found by. */
+export const digestOf = (spec: string) => createHash('sha256').update(spec).digest();
 
 /** Makes pull specs known (rest-api.md §4: filters refuse unknown ones). Sorted, so that two transactions never wait crosswise. */
 export async function learnPullSpecs(tx: Database, specs: readonly string[]): Promise<void> {
@@ -33,16 +34,6 @@ export async function assignPackages(
   );
 }
 
-/** The packages known for these pull specs; specs without one are left out. */
-export async function packagesOf(db: Database, specs: readonly string[]): Promise<Map<string, string>> {
-  if (specs.length === 0) return new Map();
-  const rows = await db
-    .select({ spec: pullSpecs.spec, package: pullSpecs.package })
-    .from(pullSpecs)
-    .where(and(inArray(pullSpecs.digest, specs.map(digestOf)), isNotNull(pullSpecs.package)));
-  return new Map(rows.map((row) => [row.spec, row.package ?? '']));
-}
-
 /** Whether the service has seen this pull spec in any role. */
 export async function isKnown(db: Database, spec: string): Promise<boolean> {
   const rows = await db
@@ -60,6 +51,8 @@ export async function isKnownPrefix(db: Database, prefix: string): Promise<boole
 }
 
 /** `column` starts with `prefix`: the first 512 characters by index, the rest by looking. */
-export function startsWith(column: unknown, prefix: string) {
+export function startsWith(column: unknown, prefix: string): SQL {
+  // No text with NUL is stored, and Postgres refuses to compare with one (rest-api.md D38).
+  if (prefix.includes('\0')) return sql`false`;
   return sql`(left(${column}, 512) collate "C") ^@ left(${prefix}, 512) and starts_with(${column}, ${prefix})`;
 }

@@ -1,11 +1,10 @@
-import { and, count, desc, eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { z } from 'zod';
 import { Outcome } from './outcome.ts';
 import type { Database } from './pool.ts';
-import { startsWith } from './pull-specs.ts';
-import { batches, type RequestTypeName, requestStates, requests, type State } from './schema.ts';
-import { addState, INITIATED } from './states.ts';
+import { batches, pullSpecs, type RequestTypeName, requestStates, requests, STATES, type State } from './schema.ts';
 
-/** A request as stored; its payload is parsed by its type. */
+/** A request as stored, with everything its answers show; its payload is parsed by its type. */
 export interface StoredRequest {
   id: number;
   batchId: number;
@@ -19,79 +18,39 @@ export interface StoredRequest {
   stateReason: string;
   /** UTC in the form of rest-api.md §0. */
   updated: string;
+  deliveryId: number | null;
+  /** Operator packages of its bundles, where known (rest-api.md §3.4). */
+  packages: ReadonlyMap<string, string>;
+  /** Newest first; empty where only the short form was asked for. */
+  history: readonly StateEntry[];
 }
 
-export interface StateEntry {
-  state: State;
-  stateReason: string;
-  updated: string;
-}
+const StateEntry = z.object({ state: z.enum(STATES), stateReason: z.string(), updated: z.string() });
+export type StateEntry = z.infer<typeof StateEntry>;
 
-export interface NewRequest {
-  batchId: number;
-  type: RequestTypeName;
-  user: string | null;
-  payload: unknown;
-  fromIndex: string | null;
-}
+const Packages = z.record(z.string(), z.string()).nullable();
+const History = z.array(StateEntry).nullable();
 
-/** Filters of lists; what is absent does not filter (rest-api.md §4). */
-export interface RequestFilter {
-  state?: State;
-  batch?: number;
-  type?: RequestTypeName | 'generic';
-  user?: string;
-  fromIndex?: string;
-  fromIndexPrefix?: string;
-  indexImage?: string;
-}
+/** Which form of requests is read: histories are for the verbose one alone. */
+export type Form = 'short' | 'verbose';
 
 /** Six digits of fraction, or none when they are all zero (rest-api.md §0). */
-const instantText = (column: unknown) =>
+export const instantText = (column: unknown) =>
   sql<string>`replace(to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')`;
-
-const COLUMNS = {
-  id: requests.id,
-  batchId: requests.batchId,
-  annotations: batches.annotations,
-  type: requests.type,
-  user: requests.user,
-  payload: requests.payload,
-  outcome: requests.outcome,
-  state: requests.state,
-  stateReason: requests.stateReason,
-  updated: instantText(requests.updated),
-};
-
-/** Creates a batch. @param annotations JSON text; null when the client gave none @returns its id */
-export async function insertBatch(tx: Database, annotations: string | null): Promise<number> {
-  const [row] = await tx.insert(batches).values({ annotations }).returning({ id: batches.id });
-  return row!.id;
-}
-
-/** Stores a request with its first state and the job that will admit it to the worker. @returns its id */
-export async function insertRequest(tx: Database, request: NewRequest): Promise<number> {
-  const [row] = await tx.insert(requests).values(request).returning({ id: requests.id });
-  const id = row!.id;
-  await addState(tx, id, 'in_progress', INITIATED);
-  await tx.execute(sql`select graphile_worker.add_job('admit', json_build_object('requestId', ${id}::int),
-    max_attempts := 1000, job_key := 'admit:' || ${id}::int)`);
-  return id;
-}
 
 /** The request with this id, or null. Ids beyond the database's range are simply not found. */
 export async function findRequest(db: Database, id: number): Promise<StoredRequest | null> {
   if (!isStorableId(id)) return null;
-  const [row] = await select(db).where(eq(requests.id, id));
-  return row ? parse(row) : null;
+  const [row] = await selectRequests(db, 'verbose').where(eq(requests.id, id));
+  return row ? parseRequest(row) : null;
 }
 
 /** The requests with these ids, by id. */
 export async function findRequests(db: Database, ids: readonly number[]): Promise<StoredRequest[]> {
-  const rows = await select(db)
+  const rows = await selectRequests(db, 'verbose')
     .where(inArray(requests.id, [...ids]))
     .orderBy(requests.id);
-  return rows.map(parse);
+  return rows.map(parseRequest);
 }
 
 /** The request with this id as `findRequest` gives it, holding the request's row against other writers until the transaction ends. */
@@ -101,63 +60,57 @@ export async function lockRequest(tx: Database, id: number): Promise<StoredReque
   return locked.length > 0 ? findRequest(tx, id) : null;
 }
 
-/** A page of requests, newest first, and how many match in all. @param offset requests to skip */
-export async function listRequests(
-  db: Database,
-  filter: RequestFilter,
-  { limit, offset }: { limit: number; offset: number },
-): Promise<{ items: StoredRequest[]; total: number }> {
-  const where = and(...conditions(filter));
-  const [counted] = await db.select({ total: count() }).from(requests).where(where);
-  const total = counted?.total ?? 0;
-  if (offset >= total) return { items: [], total };
-  const rows = await select(db).where(where).orderBy(desc(requests.id)).limit(limit).offset(offset);
-  return { items: rows.map(parse), total };
-}
-
-/** The histories of requests, newest entry first. */
-export async function historiesOf(db: Database, ids: readonly number[]): Promise<Map<number, StateEntry[]>> {
-  if (ids.length === 0) return new Map();
-  const rows = await db
+/** One query for requests with all they show, whatever their number. */
+export function selectRequests(db: Database, form: Form) {
+  return db
     .select({
-      requestId: requestStates.requestId,
-      state: requestStates.state,
-      stateReason: requestStates.stateReason,
-      updated: instantText(requestStates.updated),
+      id: requests.id,
+      batchId: requests.batchId,
+      annotations: batches.annotations,
+      type: requests.type,
+      user: requests.user,
+      payload: requests.payload,
+      outcome: requests.outcome,
+      state: requests.state,
+      stateReason: requests.stateReason,
+      updated: instantText(requests.updated).as('updated_text'),
+      deliveryId: requests.deliveryId,
+      packages: packagesOfBundles().as('packages'),
+      history: (form === 'verbose' ? historyOf() : sql<unknown>`null`).as('history'),
+      // For the order of lists alone.
+      submittedAt: requests.submitted,
+      modifiedAt: requests.updated,
+      completedAt: requests.completed,
     })
-    .from(requestStates)
-    .where(inArray(requestStates.requestId, [...ids]))
-    .orderBy(desc(requestStates.id));
-  return Map.groupBy(rows, (row) => row.requestId);
+    .from(requests)
+    .innerJoin(batches, eq(batches.id, requests.batchId))
+    .$dynamic();
 }
 
-function select(db: Database) {
-  return db.select(COLUMNS).from(requests).innerJoin(batches, eq(batches.id, requests.batchId)).$dynamic();
+export type RequestRow = Awaited<ReturnType<typeof selectRequests>>[number];
+
+export function parseRequest(row: RequestRow): StoredRequest {
+  const { submittedAt: _s, modifiedAt: _m, completedAt: _c, ...shown } = row;
+  return {
+    ...shown,
+    outcome: Outcome.parse(row.outcome),
+    packages: new Map(Object.entries(Packages.parse(row.packages) ?? {})),
+    history: History.parse(row.history) ?? [],
+  };
 }
 
-type Row = Awaited<ReturnType<typeof select>>[number];
-
-function parse(row: Row): StoredRequest {
-  return { ...row, outcome: Outcome.parse(row.outcome) };
+/** Pull spec → package of the bundles in the payload; pull specs are found by their digest. */
+function packagesOfBundles(): SQL<unknown> {
+  return sql`(select jsonb_object_agg(${pullSpecs.spec}, ${pullSpecs.package})
+    from jsonb_array_elements_text(${requests.payload} -> 'bundles') as bundle(spec)
+    join ${pullSpecs} on ${pullSpecs.digest} = sha256(convert_to(bundle.spec, 'UTF8'))
+    where ${pullSpecs.package} is not null)`;
 }
 
-function conditions(filter: RequestFilter): SQL[] {
-  const { state, batch, type, user, fromIndex, fromIndexPrefix, indexImage } = filter;
-  const found: (SQL | undefined)[] = [
-    state && eq(requests.state, state),
-    batch === undefined ? undefined : isStorableId(batch) ? eq(requests.batchId, batch) : sql`false`,
-    type && (type === 'generic' ? sql`false` : eq(requests.type, type)),
-    user === undefined ? undefined : sameText(requests.user, user),
-    fromIndex === undefined ? undefined : sameText(requests.fromIndex, fromIndex),
-    fromIndexPrefix === undefined ? undefined : startsWith(requests.fromIndex, fromIndexPrefix),
-    indexImage === undefined ? undefined : sameText(requests.indexImage, indexImage),
-  ];
-  return found.filter((condition) => condition !== undefined);
+function historyOf(): SQL<unknown> {
+  return sql`(select jsonb_agg(jsonb_build_object('state', ${requestStates.state}, 'stateReason',
+      ${requestStates.stateReason}, 'updated', ${instantText(requestStates.updated)}) order by ${requestStates.id} desc)
+    from ${requestStates} where ${requestStates.requestId} = ${requests.id})`;
 }
 
-/** Equality by way of the md5 index; no text with NUL is stored, and Postgres refuses to compare with one (D38). */
-function sameText(column: unknown, value: string): SQL {
-  return value.includes('\0') ? sql`false` : sql`(md5(${column}) = md5(${value}) and ${column} = ${value})`;
-}
-
-const isStorableId = (id: number) => Number.isSafeInteger(id) && id > 0 && id <= 2_147_483_647;
+export const isStorableId = (id: number) => Number.isSafeInteger(id) && id > 0 && id <= 2_147_483_647;

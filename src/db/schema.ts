@@ -32,6 +32,8 @@ export type State = (typeof STATES)[number];
 
 /** Microseconds matter in answers (rest-api.md §0), and a JavaScript Date has only milliseconds: kept as text. */
 const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 6, mode: 'string' });
+/** A transaction's number, which never comes round again; as text, since it has 64 bits. */
+const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
 
 export const batches = pgTable('batches', {
@@ -103,6 +105,12 @@ export const requests = pgTable(
     state: text('state', { enum: STATES }).notNull().default('in_progress'),
     stateReason: text('state_reason').notNull().default(''),
     updated: instant('updated').notNull().default(sql`now()`),
+    submitted: instant('submitted').notNull().default(sql`now()`),
+    /** When it became final; kept by the trigger too, as `finalXid` is. */
+    completed: instant('completed'),
+    /** The transactions that stored and that ended it: what settled totals are counted by (db/totals.ts). */
+    submitXid: xid8('submit_xid').notNull().default(sql`pg_current_xact_id()`),
+    finalXid: xid8('final_xid'),
     /** Filter columns of GET /builds (rest-api.md §4); null where the type has no such key. */
     fromIndex: text('from_index'),
     indexImage: text('index_image'),
@@ -119,6 +127,14 @@ export const requests = pgTable(
     index('requests_from_index_hash').on(sql`md5(${t.fromIndex})`, t.id),
     index('requests_from_index_prefix').on(sql`(left(${t.fromIndex}, 512) collate "C")`, t.id),
     index('requests_index_image_hash').on(sql`md5(${t.indexImage})`, t.id),
+    index('requests_submitted').on(t.submitted, t.id),
+    index('requests_updated').on(t.updated, t.id),
+    index('requests_completed').on(t.completed, t.id),
+    index('requests_submit_xid').on(t.submitXid),
+    index('requests_final_xid').on(t.finalXid),
+    index('requests_fbc_fragments')
+      .using('gin', sql`(${t.payload} -> 'fbc_fragments') jsonb_path_ops`)
+      .where(sql`${t.type} = 'fbc-operations'`),
     index('requests_delivery').on(t.deliveryId),
     index('requests_lane_waiting').on(t.lane, t.id).where(sql`${t.state} = 'in_progress'`),
     check('requests_type_known', sql.raw(`type in (${REQUEST_TYPES.map((type) => `'${type}'`).join(', ')})`)),
@@ -159,6 +175,34 @@ export const pullSpecs = pgTable(
     package: text('package'),
   },
   (t) => [index('pull_specs_prefix').on(sql`(left(${t.spec}, 512) collate "C")`)],
+);
+
+/** Static tokens of clients; only their digests are here. */
+export const apiTokens = pgTable('api_tokens', {
+  id: serial('id').primaryKey(),
+  /** sha256: the tokens are random, so nothing slower is needed. */
+  digest: bytea('digest').notNull().unique(),
+  /** The principal whoever shows the token is. */
+  user: text('user').notNull(),
+  groups: text('groups').array().notNull(),
+  createdAt: instant('created_at').notNull().defaultNow(),
+  expiresAt: instant('expires_at'),
+  revokedAt: instant('revoked_at'),
+});
+
+/** First answers of POSTs with an `Idempotency-Key`. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    /** Principal and key, hashed together: keys of different principals do not meet. */
+    digest: bytea('digest').primaryKey(),
+    /** Route and body under the sealing key: bodies hold tokens. */
+    fingerprint: bytea('fingerprint').notNull(),
+    /** Null only inside the transaction that makes it. */
+    answer: text('answer'),
+    expiresAt: instant('expires_at').notNull(),
+  },
+  (t) => [index('idempotency_keys_expiry').on(t.expiresAt)],
 );
 
 /** Messages to be sent, written in the transaction of the state change they announce. */

@@ -5,9 +5,6 @@ import type { Database } from './pool.ts';
 import { assignPackages, learnPullSpecs } from './pull-specs.ts';
 import { requestStates, requests, type State } from './schema.ts';
 
-/** The only reason the API itself gives, on POST (rest-api.md §5). */
-export const INITIATED = 'The request was initiated';
-
 /**
  * Appends a state to a request's history, the only way its state ever changes. Takes the row lock of the request, so
  * concurrent writers follow one another.

@@ -1,20 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asFailure, type Failure } from './failure.ts';
+import { asFailure, Failure } from './failure.ts';
 
 /** How long and how often transient failures are tried again. All times in milliseconds. */
 export interface Patience {
-  /** Give up once this much time has gone since the first try. */
+  /** Give up once this much time has gone since the first failure. */
   total: number;
   /** First wait; doubles each time up to `longest`. */
   first: number;
   longest: number;
 }
 
+/** Failures somebody has already been patient about: whoever called them need not be so once more. */
+const spent = new WeakSet<Failure>();
+
 /**
  * Runs `work` again while it fails transiently (errors/policy.ts), with growing waits, `Retry-After` honoured.
  *
  * @param onRetry told of each failure that will be tried again, with the wait in milliseconds
- * @throws the last failure once the patience is spent, any other failure at once, the signal's reason when aborted
+ * @throws the last failure once the patience is spent (here or in a `patiently` inside of `work`), any other failure at
+ *   once, the signal's reason when aborted
  */
 export async function patiently<T>(
   patience: Patience,
@@ -22,20 +26,29 @@ export async function patiently<T>(
   work: () => Promise<T>,
   onRetry: (failure: Failure, wait: number) => void = () => {},
 ): Promise<T> {
-  const until = Date.now() + patience.total;
+  let until: number | undefined;
   for (let wait = patience.first; ; wait = Math.min(wait * 2, patience.longest)) {
     signal.throwIfAborted();
     try {
       return await work();
     } catch (thrown) {
       const failure = asFailure(thrown);
-      if (failure.verdict !== 'transient') throw thrown;
+      if (failure.verdict !== 'transient' || isSpent(failure)) throw thrown;
+      until ??= Date.now() + patience.total;
       const pause = failure.retryAfter === undefined ? wait : Math.max(wait, failure.retryAfter * 1000);
-      if (Date.now() + pause > until) throw thrown;
+      if (Date.now() + pause > until) {
+        spent.add(failure);
+        throw thrown;
+      }
       onRetry(failure, pause);
       await sleep(pause, undefined, { signal });
     }
   }
+}
+
+/** Also where it was given a better sentence on its way up. */
+function isSpent(failure: Failure): boolean {
+  return spent.has(failure) || (failure.cause instanceof Failure && isSpent(failure.cause));
 }
 
 /** The same object whose asynchronous methods each go through `patiently`. */

@@ -1,6 +1,7 @@
 import { execa } from 'execa';
 import pLimit from 'p-limit';
 import { Failure } from '../errors/failure.ts';
+import { dyingWithUs, wasNotFound } from './dying.ts';
 
 export interface RunOptions {
   cwd?: string;
@@ -27,6 +28,8 @@ const INHERITED = [
   'TMPDIR',
   'SSL_CERT_FILE',
   'SSL_CERT_DIR',
+  'GIT_SSL_CAINFO',
+  'NODE_EXTRA_CA_CERTS',
   'HTTP_PROXY',
   'HTTPS_PROXY',
   'NO_PROXY',
@@ -55,8 +58,8 @@ export async function run(program: string, args: readonly string[], options: Run
     options.signal?.throwIfAborted();
     const [file, argv] =
       options.memory === undefined
-        ? [program, args]
-        : ['prlimit', [`--as=${options.memory * 1024 * 1024}`, program, ...args]];
+        ? dyingWithUs(program, args)
+        : dyingWithUs('prlimit', [`--as=${options.memory * 1024 * 1024}`, program, ...args]);
     const child = execa(file, argv, {
       cwd: options.cwd ?? process.cwd(),
       env: childEnvironment(options.env),
@@ -90,16 +93,10 @@ export async function run(program: string, args: readonly string[], options: Run
       options.signal?.throwIfAborted();
       if (timedOut)
         throw new Failure('process_timeout', `${program} did not finish within ${options.timeout / 1000} s`);
-      if (result.exitCode === undefined) {
-        throw new Failure(
-          'process_failed',
-          `${program} ${result.signal ? `was ended by ${result.signal}` : 'could not be started'}`,
-          {
-            cause: result.code ?? result.stderr,
-          },
-        );
-      }
-      return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+      const { exitCode, stdout, stderr } = result;
+      if (exitCode !== undefined && !wasNotFound({ exitCode, stderr })) return { exitCode, stdout, stderr };
+      const end = result.signal ? `was ended by ${result.signal}` : 'could not be started';
+      throw new Failure('process_failed', `${program} ${end}`, { cause: result.code ?? stderr });
     } finally {
       clearTimeout(timer);
       options.signal?.removeEventListener('abort', killGroup);

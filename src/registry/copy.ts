@@ -26,8 +26,8 @@ export interface CopyOptions {
  * (request-handling.md §7).
  *
  * @returns the digest of the copy, which is that of the source
- * @throws Failure `pull_spec_invalid` for a source without digest, `image_not_found`, `registry_denied`, `copy_failed`,
- *   `process_timeout`
+ * @throws Failure `pull_spec_invalid` for a source without digest, `image_not_found`, `registry_denied`,
+ *   `registry_unavailable`, `copy_failed`, `process_timeout`
  */
 export async function copyImage({ from, to, auth, insecure, timeout, signal }: CopyOptions): Promise<string> {
   const { digest } = parsePullSpec(from);
@@ -78,6 +78,11 @@ const SIGNS: readonly (readonly [RegExp, ErrorCode, string])[] = [
     /unauthorized|denied|forbidden|authentication required|status 40[13]/i,
     'registry_denied',
     'a registry refused the credentials',
+  ],
+  [
+    /connection re(?:fused|set)|no such host|i\/o timeout|TLS handshake timeout|unexpected EOF|unexpected HTTP status: (?:429|5\d\d)/i,
+    'registry_unavailable',
+    'a registry cannot be reached',
   ],
 ];
 

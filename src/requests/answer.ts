@@ -1,8 +1,10 @@
-import type { StateEntry, StoredRequest } from '../db/requests.ts';
+import { z } from 'zod';
+import type { StoredRequest } from '../db/requests.ts';
+import { STATES } from '../db/schema.ts';
 import { requestTypeNamed } from './all.ts';
 import { byCodePoint, type JsonObject } from './checks.ts';
 import { parseNumbersAsWritten } from './json.ts';
-import type { ArtifactRoute, Link } from './type.ts';
+import { Instant, Link, type RequestType, TextOrNull } from './type.ts';
 
 /** What answers about requests need to know of the service. */
 export interface Surroundings {
@@ -11,20 +13,51 @@ export interface Surroundings {
   daysToLive: number;
   /** Which artifacts the service keeps; nested bundles are always shown. */
   keeps: { logs: boolean; relatedBundles: boolean };
-  /** Operator package of pull specs, where known; for the bundles of all requests answered together. */
-  packages: ReadonlyMap<string, string>;
 }
+
+const Count = z.int().positive();
+const State = z.enum(STATES);
+
+/** The keys every request has (rest-api.md §3.1). */
+const Common = z.strictObject({
+  id: Count,
+  batch: Count,
+  user: TextOrNull,
+  arches: z.array(z.string()),
+  state: State,
+  state_reason: z.string(),
+  updated: Instant,
+});
+
+/** The keys of the verbose form alone. */
+const Verbose = z.strictObject({
+  batch_annotations: z.record(z.string(), z.unknown()).nullable(),
+  /** Newest first. */
+  state_history: z.array(z.strictObject({ state: State, state_reason: z.string(), updated: Instant })),
+  logs: Link.optional(),
+});
+
+/** What an answer about a request of this type holds, in lists and in messages. */
+export const shortAnswer = (type: RequestType): z.ZodObject =>
+  Common.extend({ request_type: z.literal(type.name), ...type.answer.shape });
+
+/** The same in the verbose form. */
+export const verboseAnswer = (type: RequestType): z.ZodObject => shortAnswer(type).extend(Verbose.shape);
 
 /** The non-verbose JSON object of a request (rest-api.md §3.1), as lists and messages show it. */
 export function requestObject(request: StoredRequest, around: Surroundings): JsonObject {
-  const { id, updated, outcome } = request;
+  const { id, updated, outcome, packages } = request;
   const url = (route: string) => `${around.base}/api/v1/builds/${id}/${route}`;
+  const link = (route: string) => linkTo(url(route), updated, around.daysToLive);
   const own = requestTypeNamed(request.type).view({
     payload: request.payload,
     outcome,
-    packages: around.packages,
+    packages,
     url,
-    link: (route) => (keeps(around, route) ? linkTo(url(route), updated, around.daysToLive) : null),
+    links: {
+      relatedBundles: around.keeps.relatedBundles ? link('related_bundles') : null,
+      nestedBundles: link('nested-bundles'),
+    },
   });
   return {
     ...own,
@@ -40,24 +73,19 @@ export function requestObject(request: StoredRequest, around: Surroundings): Jso
 }
 
 /** The verbose JSON object of a request: with its batch's annotations, its history and the link to its log. */
-export function verboseRequestObject(
-  request: StoredRequest,
-  history: readonly StateEntry[],
-  around: Surroundings,
-): JsonObject {
+export function verboseRequestObject(request: StoredRequest, around: Surroundings): JsonObject {
   const { base, daysToLive } = around;
   const logs = linkTo(`${base}/api/v1/builds/${request.id}/logs`, request.updated, daysToLive);
   return {
     ...requestObject(request, around),
     batch_annotations: request.annotations === null ? null : parseNumbersAsWritten(request.annotations),
-    state_history: history.map(({ state, stateReason, updated }) => ({ state, state_reason: stateReason, updated })),
+    state_history: request.history.map(({ state, stateReason, updated }) => ({
+      state,
+      state_reason: stateReason,
+      updated,
+    })),
     ...(around.keeps.logs ? { logs } : {}),
   };
-}
-
-/** The bundles of these requests whose packages their answers show. */
-export function bundlesOf(requests: readonly StoredRequest[]): string[] {
-  return requests.flatMap(({ type, payload }) => requestTypeNamed(type).bundles?.(payload) ?? []);
 }
 
 /** `updated` plus whole days, in the form of rest-api.md §0. */
@@ -68,8 +96,4 @@ export function expirationOf(updated: string, days: number): string {
 
 function linkTo(url: string, updated: string, daysToLive: number): Link {
   return { expiration: expirationOf(updated, daysToLive), url };
-}
-
-function keeps({ keeps: { logs, relatedBundles } }: Surroundings, route: ArtifactRoute): boolean {
-  return { logs, related_bundles: relatedBundles, 'nested-bundles': true }[route];
 }

@@ -1,6 +1,7 @@
+import type { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { add } from './add/api.ts';
-import { checkAddMember } from './add/payload.ts';
+import { AddBody, checkAddMember } from './add/payload.ts';
 import { isFalsy, isObject, type JsonObject, refuse } from './checks.ts';
 import { regenerateBundle } from './regenerate-bundle/api.ts';
 import { rm } from './rm/api.ts';
@@ -14,16 +15,32 @@ export interface Submitted {
 
 type CheckMember = (member: JsonObject, caller: Caller) => Submitted;
 
+export interface BatchRoute {
+  summary: string;
+  check: CheckMember;
+  /** The types a member can have. */
+  types: readonly RequestType[];
+  /** What clients send as a member. */
+  members: readonly z.ZodObject[];
+}
+
 /** The batch routes and how each tells what a member is (rest-api.md §2.6). */
-export const BATCHES: Readonly<Record<string, CheckMember>> = {
-  'regenerate-bundle-batch': (member, caller) => ({
-    type: regenerateBundle,
-    checked: regenerateBundle.check(member, caller),
-  }),
-  'add-rm-batch': (member, caller) => {
-    if (!isFalsy(member.operators)) return { type: rm, checked: rm.check(member, caller) };
-    if (!isFalsy(member.bundles)) return { type: add, checked: storable(checkAddMember(member, caller)) };
-    return refuse('Build request is not a valid Add/Rm request.');
+export const BATCHES: Readonly<Record<string, BatchRoute>> = {
+  'regenerate-bundle-batch': {
+    summary: 'Several bundles to regenerate, all or none',
+    types: [regenerateBundle],
+    members: [regenerateBundle.body],
+    check: (member, caller) => ({ type: regenerateBundle, checked: regenerateBundle.check(member, caller) }),
+  },
+  'add-rm-batch': {
+    summary: 'Several additions and removals, all or none',
+    types: [add, rm],
+    members: [AddBody.partial({ from_index: true }).required({ bundles: true }), rm.body],
+    check: (member, caller) => {
+      if (!isFalsy(member.operators)) return { type: rm, checked: rm.check(member, caller) };
+      if (!isFalsy(member.bundles)) return { type: add, checked: storable(checkAddMember(member, caller)) };
+      return refuse('Build request is not a valid Add/Rm request.');
+    },
   },
 };
 

@@ -12,7 +12,7 @@ import {
   type JsonObject,
   refuse,
 } from './checks.ts';
-import type { Caller } from './type.ts';
+import { type Caller, TextOrNull } from './type.ts';
 
 /** What every request about an index image stores; the last two are for the worker alone and never shown. */
 export const IndexBlock = z.strictObject({
@@ -87,16 +87,25 @@ export function checkIndexBlock(
   };
 }
 
+export const BinaryImageAnswer = { binary_image: TextOrNull, binary_image_resolved: TextOrNull };
+
 /** The answer's keys of the binary image: the effective one once the worker has named it. */
-export function viewBinaryImage(payload: { binary_image: string | null }, outcome: Outcome): JsonObject {
+export function viewBinaryImage(payload: { binary_image: string | null }, outcome: Outcome) {
   return {
     binary_image: outcome.binary_image ?? payload.binary_image,
     binary_image_resolved: outcome.binary_image_resolved ?? null,
   };
 }
 
+export const IndexImagesAnswer = {
+  from_index: TextOrNull,
+  from_index_resolved: TextOrNull,
+  index_image: TextOrNull,
+  index_image_resolved: TextOrNull,
+};
+
 /** The answer's keys of the index a request starts from and of the image made from it (rest-api.md §3.4). */
-export function viewIndexImages(payload: { from_index: string | null }, outcome: Outcome): JsonObject {
+export function viewIndexImages(payload: { from_index: string | null }, outcome: Outcome) {
   return {
     from_index: payload.from_index,
     from_index_resolved: outcome.from_index_resolved ?? null,
@@ -105,8 +114,13 @@ export function viewIndexImages(payload: { from_index: string | null }, outcome:
   };
 }
 
+export const InternalCopyAnswer = {
+  internal_index_image_copy: TextOrNull,
+  internal_index_image_copy_resolved: TextOrNull,
+};
+
 /** The answer's keys of the build under the service's own registry name. */
-export function viewInternalCopy(outcome: Outcome): JsonObject {
+export function viewInternalCopy(outcome: Outcome) {
   return {
     internal_index_image_copy: outcome.internal_index_image_copy ?? null,
     internal_index_image_copy_resolved: outcome.internal_index_image_copy_resolved ?? null,

@@ -63,14 +63,14 @@ export async function decideImage(
 
 /** Of the finished image, what most types record and what the others do (request-handling.md §7). */
 export const RECORDS = {
-  all: [
-    'arches',
-    'index_image',
-    'index_image_resolved',
-    'internal_index_image_copy',
-    'internal_index_image_copy_resolved',
-  ],
-  imageAlone: ['arches', 'index_image'],
+  all: {
+    arches: 'arches',
+    index_image: 'image',
+    index_image_resolved: 'image_resolved',
+    internal_index_image_copy: 'copy',
+    internal_index_image_copy_resolved: 'copy_resolved',
+  },
+  imageAlone: { arches: 'arches', index_image: 'image' },
 } as const satisfies Record<string, PlannedRequest['records']>;
 
 /** A changed index as its type describes it. */
@@ -135,13 +135,13 @@ export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, 
         },
         shared,
       },
-      records: [...RECORDS[change.records]],
+      records: RECORDS[change.records],
     },
   };
 }
 
 /** Output pull specs of a request (request-handling.md §7). */
-function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
+export function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
   const named = (id: string | number) =>
     registry.pushTemplate.replaceAll('{registry}', registry.output).replaceAll('{request_id}', String(id));
   const output = named(requestId);

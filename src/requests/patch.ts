@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { Outcome } from '../db/outcome.ts';
 import { STATES, type State } from '../db/schema.ts';
 import {
@@ -11,13 +12,25 @@ import {
   refuseUnstorable,
 } from './checks.ts';
 import { isJson } from './json.ts';
-import type { RequestType } from './type.ts';
+import { type RequestType, StringMap } from './type.ts';
 
 /** A worker's PATCH after its checks. */
 export interface Patch {
   state: { name: State; reason: string } | null;
   outcome: Outcome & { bundle_mapping?: Record<string, string[]> };
 }
+
+/** What workers send; which keys are allowed depends on the type. */
+export const PatchBody = Outcome.extend({
+  arches: z.array(z.string()),
+  state: z.enum(STATES),
+  state_reason: z.string(),
+  bundle_mapping: z.record(z.string(), z.array(z.string())),
+  /** Checked and dropped, as the next two. */
+  bundle_replacements: StringMap,
+  bundles: z.string(),
+  fbc_fragments: z.string(),
+}).partial();
 
 /** Keys with rules of their own; every other key is a non-empty string (rest-api.md §6). */
 const RULES: Readonly<Record<string, { holds: (value: unknown) => boolean; message: string }>> = {

@@ -5,9 +5,28 @@ import type { Secrets } from '../db/secrets.ts';
 import { isObject, type JsonObject, refuseUnstorable } from './checks.ts';
 
 /** An object of strings; unlike zod's records it keeps every key, `__proto__` included. */
-export const StringMap = z.custom<Record<string, string>>(
-  (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
-);
+export const StringMap = z
+  .custom<Record<string, string>>(
+    (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
+  )
+  .meta({ type: 'object', additionalProperties: { type: 'string' } });
+
+/** A pull spec or another text of an answer; null while it is not known. */
+export const TextOrNull = z.string().nullable();
+
+/** `YYYY-MM-DDTHH:MM:SS.ffffffZ`, the fraction left out when it is zero (rest-api.md §0). */
+export const Instant = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z$/)
+  .meta({ description: 'UTC; six digits of fraction, or none when they are all zero' });
+
+/** The token of a payload: sealed until the worker uses it, never shown. */
+export const Token = z.string().meta({ format: 'password' });
+
+/** A docker config with nothing but `auths` (rest-api.md §2.2); never shown. */
+export const RegistryAuths = z.strictObject({
+  auths: z.record(z.string(), z.strictObject({ auth: Token })),
+});
 
 /** What the checks of a payload need to know besides the payload. */
 export interface Caller {
@@ -31,12 +50,8 @@ export interface Checked<P> {
 }
 
 /** A link to an artifact with the time from which it may be gone (rest-api.md §3.2). */
-export interface Link {
-  expiration: string;
-  url: string;
-}
-
-export type ArtifactRoute = 'logs' | 'related_bundles' | 'nested-bundles';
+export const Link = z.strictObject({ expiration: Instant, url: z.string() });
+export type Link = z.infer<typeof Link>;
 
 /** A stored request as a view sees it. */
 export interface Viewed<P> {
@@ -44,20 +59,29 @@ export interface Viewed<P> {
   outcome: Outcome;
   /** Operator package of pull specs, where known (rest-api.md §3.4). */
   packages: ReadonlyMap<string, string>;
-  /** Link to an artifact of this request; null when the service keeps no such artifacts. */
-  link(route: ArtifactRoute): Link | null;
+  links: {
+    /** Null when the service keeps no such artifacts. */
+    relatedBundles: Link | null;
+    nestedBundles: Link;
+  };
   /** Absolute URL of `/api/v1/builds/{id}/{route}`. */
   url(route: string): string;
 }
 
-interface Definition<P> {
+interface Definition<P, A extends z.ZodObject> {
   name: RequestTypeName;
+  /** One sentence for people. */
+  summary: string;
   /** zod schema of the stored payload. */
   payload: z.ZodType<P>;
+  /** zod schema of the POST body as clients should send it; the checks accept a little more, e.g. empty values. */
+  body: z.ZodObject;
+  /** zod schema of what `view` gives. */
+  answer: A;
   /** The checks of a POST body in their order (rest-api.md §2). Fails `request_invalid` (400) or `request_forbidden` (403). */
   check(body: JsonObject, caller: Caller): Checked<P>;
   /** The keys of the answer that are the type's own (rest-api.md §3.1). */
-  view(request: Viewed<P>): JsonObject;
+  view(request: Viewed<P>): z.input<A>;
   /** Keys of the outcome a worker may PATCH besides `arches` (rest-api.md §6). */
   outcome: readonly (keyof Outcome)[];
   /** Keys that PATCH checks and then drops. */
@@ -70,7 +94,10 @@ interface Definition<P> {
 /** The API side of a request type; payloads are unknown outside of the type's own folder. */
 export interface RequestType {
   name: RequestTypeName;
+  summary: string;
   payload: z.ZodType;
+  body: z.ZodObject;
+  answer: z.ZodObject;
   check(body: JsonObject, caller: Caller): Checked<unknown>;
   view(request: Viewed<unknown>): JsonObject;
   outcome: readonly (keyof Outcome)[];
@@ -81,7 +108,7 @@ export interface RequestType {
 }
 
 /** Closes a type's definition: stored payloads are parsed before the type sees them, unstorable text is refused. */
-export function requestType<P>(definition: Definition<P>): RequestType {
+export function requestType<P, A extends z.ZodObject>(definition: Definition<P, A>): RequestType {
   const { payload, bundles, organization } = definition;
   return {
     ...definition,

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { PackageChange } from '../catalog/changes.ts';
 import type { BuildMetadata } from '../catalog/metadata.ts';
 import type { Opm } from '../catalog/opm.ts';
-import type { CatalogConfig, Config } from '../config/schema.ts';
+import type { Config, RepositoryConfig } from '../config/schema.ts';
 import type { Outcome } from '../db/outcome.ts';
 import type { Secrets } from '../db/secrets.ts';
 import type { Workspace } from '../forge/workspace.ts';
@@ -19,7 +19,7 @@ export interface WorkItem<Payload> {
 
 /** Where a request's change goes; decides which requests must follow one another. */
 export interface Destination {
-  catalog: CatalogConfig;
+  catalog: RepositoryConfig;
   branch: string;
   overwrite: boolean;
 }
@@ -42,12 +42,16 @@ export interface IndexDb {
   from: { tag: string; digest: string | null };
 }
 
-/** The private place where the change of a delivery is made: nothing outside can see it. */
-export interface Workshop extends Reading {
+/** A request's own place, and how it tells what it does and finds out. */
+export interface Desk extends Reading {
   /** Empty directory of this request. */
   scratch: string;
   report(reason: string): Promise<void>;
   record(outcome: Outcome & { bundle_mapping?: Record<string, string[]> }): Promise<void>;
+}
+
+/** The private place where the change of a delivery is made: nothing outside can see it. */
+export interface Workshop extends Desk {
   /** The catalog branch; requests of one delivery get the same one, changed by those before. */
   openCatalog(destination: Destination): Promise<Workspace>;
   /** A private copy of the database the index shares, or of the empty one that belongs to it. */
@@ -63,8 +67,8 @@ export interface Changed {
   arches: string[];
   commit: { subject: string; body: string };
   metadata: BuildMetadata;
-  /** For the merge request's reviewers. */
-  packages: PackageChange[];
+  /** For the merge request's reviewers; null where it is no catalog that changes. */
+  packages: PackageChange[] | null;
   /** Path of the database to be stored as the request's artifact; null for types without one. */
   indexDb: string | null;
   planned: PlannedRequest;
@@ -82,8 +86,28 @@ export interface RequestWork<Payload> {
   change(item: WorkItem<Payload>, workshop: Workshop): Promise<Changed>;
 }
 
+/**
+ * The worker's side of a request type that changes nothing outside: it reads, and leaves the request's own files. There
+ * is nothing to build, to publish or to undo, so it needs no delivery; it may be run again from the beginning.
+ */
+export interface Errand<Payload> {
+  /** Parses the stored payload. */
+  payload: z.ZodType<Payload>;
+  /** Gives the state reason of success. @throws Failure with the sentence the user gets */
+  run(item: WorkItem<Payload>, desk: Desk): Promise<string>;
+}
+
 /** The worker's side of a type as the worker sees it: stored payloads are unknown until the type has parsed them. */
+export type AnyWork = AnyRequestWork | AnyErrand;
+
+export interface AnyErrand {
+  needs: 'nothing';
+  tokens(stored: unknown, secrets: Secrets): { spec: string; token: string }[];
+  run(item: WorkItem<unknown>, desk: Desk): Promise<string>;
+}
+
 export interface AnyRequestWork {
+  needs: 'delivery';
   tokens(stored: unknown, secrets: Secrets): { spec: string; token: string }[];
   destination(item: WorkItem<unknown>, reading: Reading): Promise<Destination>;
   change(item: WorkItem<unknown>, workshop: Workshop): Promise<Changed>;
@@ -93,8 +117,18 @@ export interface AnyRequestWork {
 export function requestWork<Payload>(work: RequestWork<Payload>): AnyRequestWork {
   const { payload } = work;
   return {
+    needs: 'delivery',
     tokens: (stored, secrets) => work.tokens(payload.parse(stored), secrets),
     destination: (item, reading) => work.destination({ ...item, payload: payload.parse(item.payload) }, reading),
     change: (item, workshop) => work.change({ ...item, payload: payload.parse(item.payload) }, workshop),
+  };
+}
+
+/** Closes an errand in the same way. */
+export function errand<Payload>({ payload, run }: Errand<Payload>): AnyErrand {
+  return {
+    needs: 'nothing',
+    tokens: () => [],
+    run: (item, desk) => run({ ...item, payload: payload.parse(item.payload) }, desk),
   };
 }

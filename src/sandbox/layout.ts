@@ -34,7 +34,7 @@ export async function openLayout(directory: string): Promise<Layout> {
   const path = (...parts: string[]) => join(dir, ...parts);
   // Postgres runs as another user and must get through to its own folder; what is private says so itself.
   mkdirSync(dir, { recursive: true, mode: 0o755 });
-  for (const name of ['logs', 'secrets', 'catalogs.d', 'state', 'request-logs', 'nested-bundles']) {
+  for (const name of ['logs', 'secrets', 'catalogs.d', 'state', 'request-logs', 'related-bundles', 'nested-bundles']) {
     mkdirSync(path(name), { recursive: true, mode: 0o700 });
   }
   const file = path('identity.json');

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { Failure } from '../errors/failure.ts';
-import { dyingWithUs } from './dying.ts';
+import { dyingWithUs } from '../process/dying.ts';
 
 export interface RunningProgram {
   pid: number;

@@ -7,8 +7,8 @@ import type { Readable } from 'node:stream';
 import { hash } from 'bcryptjs';
 import { stringify } from 'yaml';
 import { Failure } from '../errors/failure.ts';
+import { dyingWithUs } from '../process/dying.ts';
 import { childEnvironment } from '../process/run.ts';
-import { dyingWithUs } from './dying.ts';
 
 export interface RegistryUser {
   user: string;

@@ -6,12 +6,20 @@ import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { makeBinaryImage } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
+import { makeBundleRepository } from './bundle-repository.ts';
 import { type Layout, openLayout, writePrivate } from './layout.ts';
 import { makeIndex } from './make-index.ts';
 import { type Parts, partsOf, TOOLS } from './parts.ts';
 import type { RunningProgram } from './program.ts';
 import { startApi, startWorker } from './service.ts';
-import { type Addresses, OPM_VERSIONS, type Seeded, writeEnvironment, writeServiceConfig } from './service-files.ts';
+import {
+  type Addresses,
+  OPM_VERSIONS,
+  type Seeded,
+  type Settings,
+  writeEnvironment,
+  writeServiceConfig,
+} from './service-files.ts';
 import { ensureTenant } from './tenant.ts';
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples/bundles');
@@ -25,6 +33,8 @@ export interface SandboxOptions {
   service: 'with-service' | 'alone';
   /** Overrides of the service's `deadlines`, in milliseconds. */
   deadlines?: Record<string, number>;
+  /** More of the service's configuration, from the addresses of the parts. */
+  settings?: (at: Addresses) => Settings;
   /** Told of each part as it comes up. */
   say?: (line: string) => void;
 }
@@ -44,7 +54,7 @@ export interface Sandbox {
 
 /** Brings up everything on loopback, seeded with an index of real content; on a directory that was used before, as it was. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { dir, service, deadlines = {}, say = () => {} } = options;
+  const { dir, service, deadlines = {}, settings = () => ({}), say = () => {} } = options;
   const layout = await openLayout(dir);
   const parts = partsOf(layout);
   const programs: RunningProgram[] = [];
@@ -55,7 +65,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     }
   };
   try {
-    await Promise.all([parts.postgres.start(), parts.registry.start(), parts.gitlab.start(), parts.kubernetes.start()]);
+    await allUp([parts.postgres, parts.registry, parts.gitlab, parts.kubernetes].map((part) => part.start()));
     await parts.pipelinesAsCode.start();
     const at = addressesOf(layout, parts);
     say(`postgres      ${new URL(at.databaseUrl).host}`);
@@ -65,7 +75,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await migrate(at.databaseUrl);
     const tenant = await ensureTenant(layout, parts);
     const binaryImage = `${at.registry}/base/operator-registry:${SEEDED_VERSION}`;
-    writeServiceConfig(layout, at, binaryImage, { opmDir: TOOLS, deadlines });
+    writeServiceConfig(layout, at, binaryImage, { opmDir: TOOLS, deadlines, settings: settings(at) });
     const registryClient = () => clientOf(layout, at);
     const seeded = await seed(layout, at, await registryClient(), { binaryImage, gitlabToken: tenant.clientToken });
     say(`index         ${seeded.fromIndex}`);
@@ -86,7 +96,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       stop,
     };
     if (service === 'with-service') {
-      await Promise.all([sandbox.startApi(), sandbox.startWorker()]);
+      await allUp([sandbox.startApi(), sandbox.startWorker()]);
       say(`api           ${at.apiUrl}`);
       say('worker        1 process');
     }
@@ -94,6 +104,13 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   } catch (thrown) {
     await stop();
     throw thrown;
+  }
+}
+
+/** Waits for all, also when one has failed: a part that is still starting could not be stopped. */
+async function allUp(starts: readonly Promise<unknown>[]): Promise<void> {
+  for (const start of await Promise.allSettled(starts)) {
+    if (start.status === 'rejected') throw start.reason;
   }
 }
 
@@ -140,6 +157,7 @@ async function seed(
   }
   const fromIndex = `${at.registry}/catalogs/example-index:${SEEDED_VERSION}`;
   const { catalogRepoUrl } = await makeIndex(layout, { ref: fromIndex, ocp: SEEDED_VERSION, bundles });
+  await makeBundleRepository(layout);
   const { gitlabToken: _, ...seeded }: Seeded = { ...known, fromIndex, catalogRepoUrl, newest };
   writePrivate(file, JSON.stringify(seeded));
   return { ...seeded, ...known };

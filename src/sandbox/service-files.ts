@@ -26,6 +26,8 @@ export interface Addresses {
 
 export const API_USER_HEADER = 'X-Remote-User';
 export const NAMESPACE = 'catalogs';
+/** GitLab project in which bundles are regenerated. */
+export const BUNDLE_PROJECT = 'bundles/regenerate-bundle';
 /** Holds what a team of operator releases would have: the right to push to its indexes. */
 export const RELEASE_USER = 'release';
 
@@ -39,10 +41,15 @@ export interface Seeded {
   newest: Record<string, string>;
 }
 
+/** Keys of the service's configuration with their values. */
+export type Settings = Record<string, unknown>;
+
 export interface ServiceFileOptions {
   opmDir: string;
   /** Overrides of `deadlines`, in milliseconds. */
   deadlines: Record<string, number>;
+  /** More of the configuration, laid over what is there section by section. */
+  settings: Settings;
 }
 
 /** Writes the service's configuration and the files it names; nothing in it says that this is a sandbox. */
@@ -56,7 +63,11 @@ export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: s
     secretKeyFile: 'secrets/sealing-key',
     stateDir: 'state',
     api: { host: hostname, port: Number(port), userHeader: API_USER_HEADER, loginDisabled: true, maxPerPage: 50 },
-    storage: { logsDir: path('request-logs'), nestedBundlesDir: path('nested-bundles') },
+    storage: {
+      logsDir: path('request-logs'),
+      relatedBundlesDir: path('related-bundles'),
+      nestedBundlesDir: path('nested-bundles'),
+    },
     registry: {
       output: at.registry,
       pushTemplate: '{registry}/indexwright/iib-build:{request_id}',
@@ -66,6 +77,7 @@ export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: s
       artifactTemplate: '{registry}/indexwright/index-db:{tag}',
     },
     catalogsDir: 'catalogs.d',
+    bundleRepository: { repository: `${at.gitlabUrl}/${BUNDLE_PROJECT}`, tokenFile: path('secrets', 'gitlab-token') },
     cluster: {
       url: at.kubernetesUrl,
       namespace: NAMESPACE,
@@ -90,7 +102,16 @@ export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: s
       ...options.deadlines,
     },
   };
-  writePrivate(path('config.yaml'), stringify(config));
+  writePrivate(path('config.yaml'), stringify(laidOver(config, options.settings)));
+}
+
+function laidOver(config: Settings, settings: Settings): Settings {
+  const isSection = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const sections = Object.entries(settings).map(([key, value]) => [
+    key,
+    isSection(value) && isSection(config[key]) ? { ...(config[key] as Settings), ...(value as Settings) } : value,
+  ]);
+  return { ...config, ...Object.fromEntries(sections) };
 }
 
 /** Writes `DIR/env`, lines a shell can source, and the client's registry credentials. */

@@ -1,10 +1,17 @@
-import { type DeliveredRequest, openRequestsOf, readDelivery, updateDelivery } from '../db/deliveries.ts';
+import {
+  begunInLaneOf,
+  type DeliveredRequest,
+  openRequestsOf,
+  readDelivery,
+  requestsOf,
+  updateDelivery,
+} from '../db/deliveries.ts';
 import type { DatabasePool } from '../db/pool.ts';
 import { addState } from '../db/states.ts';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { mask } from '../telemetry/secrets.ts';
-import { beginUndo, endComplete, endFailed, endRefused, type Refusal } from './endings.ts';
+import { beginUndo, endComplete, endFailed, endRefused, type Refusal, StoredFailure, startOver } from './endings.ts';
 import { openJournal } from './journal.ts';
 import { type Lease, takeLease, underLease } from './lease.ts';
 import { Plan } from './plan.ts';
@@ -45,33 +52,39 @@ export interface DeliveryPorts {
 interface Work {
   ports: DeliveryPorts;
   lease: Lease;
-  /** The requests that have not ended. */
-  requests: DeliveredRequest[];
   log: Log;
   signal: AbortSignal;
 }
 
 /**
  * Works on a delivery until its requests are complete, or failed with everything undone. Goes on from the journal
- * when it was begun before.
+ * when it was begun before. One of the same lane that was begun goes first: its job waits its turn after it was
+ * interrupted, and what it has merged but not published must not be built on.
  *
  * @throws Failure `lease_lost` or `database_unavailable`, or the signal's reason: the job must run again, here or elsewhere
  */
 export async function deliver(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
+  const begun = await ports.db.read((queryable) => begunInLaneOf(queryable, deliveryId));
+  for (const id of [...begun, deliveryId]) await deliverOne(ports, id, signal);
+}
+
+async function deliverOne(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
   const { db } = ports;
   const lease = await takeLease(db, deliveryId);
-  const requests = await db.read((queryable) => openRequestsOf(queryable, deliveryId));
+  const requests = await db.read((queryable) => requestsOf(queryable, deliveryId));
   const log = ports.logFor(requests.map(({ id }) => id)).child({ delivery: deliveryId });
-  const work: Work = { ports, lease, requests, log, signal };
+  const work: Work = { ports, lease, log, signal };
 
-  for (let rebuilds = 0; ; rebuilds += 1) {
+  for (let rebuilds = 0; ; ) {
     const delivery = await db.read((queryable) => readDelivery(queryable, deliveryId));
     if (delivery === null || delivery.state === 'complete' || delivery.state === 'undone') return;
     const plan = delivery.plan === null ? null : Plan.parse(delivery.plan);
     if (delivery.state === 'undoing') {
+      const failure = StoredFailure.parse(delivery.failure);
       if (plan !== null) await undo(work, plan);
-      await endFailed(db, lease, plan, delivery.failure);
-      return;
+      if (failure.next === 'fail') return endFailed(db, lease, plan, failure);
+      await startOver(db, lease);
+      continue;
     }
     try {
       await attempt(work, plan);
@@ -80,19 +93,11 @@ export async function deliver(ports: DeliveryPorts, deliveryId: number, signal: 
       const failure = asFailure(thrown);
       if (signal.aborted || failure.code === 'lease_lost' || failure.code === 'database_unavailable') throw thrown;
       log.error({ err: thrown, code: failure.code }, `delivery failed: ${describe(thrown)}`);
-      if (failure.verdict === 'conflict' && rebuilds < REBUILDS) await forgetAttempt(work);
-      else await beginUndo(db, lease, failure);
+      const again = failure.verdict === 'conflict' && rebuilds < REBUILDS;
+      await beginUndo(db, lease, failure, again ? 'again' : 'fail');
+      rebuilds += 1;
     }
   }
-}
-
-/** Undoes what the last attempt did, so that the next one finds the world as the first did. */
-async function forgetAttempt(work: Work): Promise<void> {
-  const { db } = work.ports;
-  const { deliveryId } = work.lease;
-  const made = await db.read((queryable) => readDelivery(queryable, deliveryId));
-  if (made?.plan) await undo(work, Plan.parse(made.plan));
-  await underLease(db, work.lease, (tx) => updateDelivery(tx, deliveryId, { plan: null }));
 }
 
 async function attempt(work: Work, known: Plan | null): Promise<void> {
@@ -101,9 +106,13 @@ async function attempt(work: Work, known: Plan | null): Promise<void> {
   const propose = journal.entries.find(({ name }) => name === selfContainedAfter);
   if (known !== null && propose?.outcome !== undefined) return run(work, known, null);
   // The commits were on the machine of the job before: nothing of ours is left that could be gone on with.
-  if (known !== null) await forgetAttempt(work);
+  if (known !== null) {
+    await undo(work, known);
+    await startOver(db, work.lease);
+  }
 
-  const { requests, log, signal, lease } = work;
+  const { log, signal, lease } = work;
+  const requests = await db.read((queryable) => openRequestsOf(queryable, lease.deliveryId));
   const prepared = await work.ports.prepare(requests, (id, reason) => report(work, id, reason), log, signal);
   try {
     const { plan, refusals } = prepared;
@@ -119,14 +128,23 @@ async function attempt(work: Work, known: Plan | null): Promise<void> {
 
 async function run(work: Work, plan: Plan, prepared: Prepared | null): Promise<void> {
   const { ports, lease } = work;
+  const route = routeOf(plan);
+  const journal = await openJournal(ports.db, lease);
+  const committed = () =>
+    journal.entries.some(({ name, outcome }) => name === route.commitPoint && outcome !== undefined);
   const world: SagaWorld = {
     ...(await worldOf(work, plan)),
     report: async (reason) => {
-      for (const { id } of plan.requests) await report(work, id, reason);
+      for (const { id } of plan.requests) {
+        await report(work, id, reason).catch((thrown: unknown) => {
+          // Somebody has ended the request from outside: before the commit point it is undone, after it goes on (H2).
+          if (!committed() || asFailure(thrown).code !== 'request_finished') throw thrown;
+        });
+      }
     },
     ...(prepared === null ? {} : { pushBranch: prepared.pushBranch, pushArtifact: prepared.pushArtifact }),
   };
-  await runSaga(routeOf(plan), world, await openJournal(ports.db, lease), ports.times);
+  await runSaga(route, world, journal, ports.times);
   await endComplete(ports.db, lease, plan);
 }
 
@@ -134,14 +152,20 @@ async function undo(work: Work, plan: Plan): Promise<void> {
   const { ports, lease } = work;
   const journal = await openJournal(ports.db, lease);
   if (journal.entries.length === 0) return;
-  await undoSaga(routeOf(plan), await worldOf(work, plan), journal, ports.times, (message) =>
+  const onStuck = (message: string | null) =>
     underLease(ports.db, lease, (tx) =>
       updateDelivery(tx, lease.deliveryId, { undoError: message === null ? null : mask(message) }),
-    ),
-  );
+    );
+  const world = await worldOf(work, plan).catch(async (thrown: unknown) => {
+    await onStuck(asFailure(thrown).message);
+    throw thrown;
+  });
+  await undoSaga(routeOf(plan), world, journal, ports.times, onStuck);
 }
 
-async function worldOf({ ports, requests, log, signal }: Work, plan: Plan): Promise<SagaWorld> {
+async function worldOf({ ports, lease, log, signal }: Work, plan: Plan): Promise<SagaWorld> {
+  // All of them: undoing may need the token of a request that somebody has ended meanwhile.
+  const requests = await ports.db.read((queryable) => requestsOf(queryable, lease.deliveryId));
   return {
     ...(await ports.open(plan, requests, signal)),
     plan,

@@ -1,5 +1,11 @@
 import { z } from 'zod';
 
+/**
+ * What can be recorded of a finished image: its arches; the image people are to use, which is the one that was
+ * overwritten if one was; the request's own copy; both also by digest.
+ */
+export const FinishedImage = z.enum(['arches', 'image', 'image_resolved', 'copy', 'copy_resolved']);
+
 /** What one request hands to its delivery, as values: the spine knows no request type. */
 export const PlannedRequest = z.object({
   id: z.number().int(),
@@ -23,16 +29,8 @@ export const PlannedRequest = z.object({
     .nullable(),
   /** Where `output` stands under the public registry name. */
   publicOutput: z.string(),
-  /** Keys of the request's outcome that take the finished image; the types differ in which they record (§7). */
-  records: z.array(
-    z.enum([
-      'arches',
-      'index_image',
-      'index_image_resolved',
-      'internal_index_image_copy',
-      'internal_index_image_copy_resolved',
-    ]),
-  ),
+  /** What of the finished image goes under which key of the request's outcome; the types differ in both (§7). */
+  records: z.record(z.string(), FinishedImage),
 });
 export type PlannedRequest = z.infer<typeof PlannedRequest>;
 

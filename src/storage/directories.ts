@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 
@@ -31,4 +31,22 @@ export async function readArtifact(
     if ((failure as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw failure;
   }
+}
+
+/**
+ * Stores a request's file, all of it or nothing; what was there before is replaced. Nothing where the service keeps no
+ * such files: callers who cannot do without ask `artifactPath` first.
+ */
+export async function writeArtifact(
+  storage: Directories,
+  artifact: Artifact,
+  requestId: number,
+  content: string,
+): Promise<void> {
+  const path = artifactPath(storage, artifact, requestId);
+  if (path === null) return;
+  // Whoever lost the request to another worker may still be writing: never into the same file.
+  const partial = `${path}.${process.pid}.partial`;
+  await writeFile(partial, content, { mode: 0o664 });
+  await rename(partial, path);
 }

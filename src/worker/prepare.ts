@@ -1,9 +1,10 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeChange } from '../catalog/description.ts';
 import { METADATA_FILE, metadataText } from '../catalog/metadata.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
+import { patiently } from '../errors/retry.ts';
 import { sourceBranch } from '../forge/names.ts';
 import type { Workspace } from '../forge/workspace.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
@@ -17,11 +18,20 @@ import type { DeliveryTools } from './tools.ts';
 /** A failure of these kinds says nothing about the request: the job must run again. */
 const NOT_THE_REQUEST: ReadonlySet<string> = new Set(['lease_lost', 'database_unavailable']);
 
+/** Milliseconds. A delivery needs its folder until its branch is pushed, which patience limits to minutes. */
+const LEFT_BEHIND = 24 * 3600_000;
+
 const AUTHOR = { name: 'Indexwright', email: 'indexwright@localhost' };
 
 interface Shelf {
   workspace: Workspace;
   destination: Destination;
+}
+
+interface Made {
+  request: DeliveredRequest;
+  changed: Changed;
+  indexDb: string | null;
 }
 
 /**
@@ -37,10 +47,11 @@ export async function prepareDelivery(
   signal: AbortSignal,
 ): Promise<Prepared> {
   await mkdir(tools.workDir, { recursive: true, mode: 0o700 });
+  await discardLeftovers(tools.workDir);
   const dir = await mkdtemp(join(tools.workDir, 'delivery-'));
   const dispose = () => rm(dir, { recursive: true, force: true });
   const refusals: Refusal[] = [];
-  const made: { request: DeliveredRequest; changed: Changed; indexDb: string | null }[] = [];
+  const made: Made[] = [];
   let shelf: Shelf | undefined;
   /** Shared artifact → the newest state of its database in this delivery, and the digest it was pulled at. */
   const databases = new Map<string, { path: string; digest: string | null }>();
@@ -58,50 +69,65 @@ export async function prepareDelivery(
     return shelf.workspace;
   };
 
+  const makeChange = async (request: DeliveredRequest): Promise<Made> => {
+    // A folder for each try: what a failed one left behind is not in the way of the next.
+    const scratch = await mkdtemp(join(dir, `request-${request.id}-`));
+    const workshop: Workshop = {
+      ...(await tools.readingFor(request, log, signal)),
+      scratch,
+      report: (reason) => report(request.id, reason),
+      record: (outcome) => tools.record(request.id, outcome),
+      openCatalog,
+      openIndexDb: async (spec, which = 'shared') => {
+        const tag = artifactTagFor(tools.config.registry, spec, which);
+        // A folder for each: a request may open several, and the file's name shows in what opm says of it.
+        const folder = await mkdtemp(join(dir, 'db-'));
+        const newest = databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(folder, 'pulled.db'), signal));
+        databases.set(tag, newest);
+        const path = join(folder, 'index.db');
+        await copyFile(newest.path, path);
+        return { path, from: { tag, digest: newest.digest } };
+      },
+      opmFor: tools.opmFor,
+      childEnv: await tools.childEnvFor(request, join(scratch, 'auth')),
+    };
+    const { payload } = request;
+    const changed = await workOf(request).change({ id: request.id, user: request.user, payload }, workshop);
+    const workspace = await openCatalog(changed.destination);
+    await workshop.report('Writing build metadata');
+    await writeFile(join(workspace.dir, METADATA_FILE), metadataText(changed.metadata));
+    await workshop.report('Committing changes to Git repository');
+    const message = `${changed.commit.subject}\n\n${changed.commit.body}`;
+    await workspace.commit({ message, author: AUTHOR }, signal);
+    return { request, changed, indexDb: changed.indexDb };
+  };
+
+  /** Leaves the workspace as it was before when it fails. */
+  const tryChange = (request: DeliveredRequest) =>
+    makeChange(request).catch(async (thrown: unknown) => {
+      await shelf?.workspace.discard(signal);
+      throw thrown;
+    });
+
+  const onRetry = (failure: Failure, wait: number) =>
+    log.warn({ code: failure.code, wait, cause: describe(failure) }, 'the change will be made anew');
+
   try {
     for (const request of requests) {
-      const scratch = join(dir, `request-${request.id}`);
-      await mkdir(scratch);
-      const workshop: Workshop = {
-        ...(await tools.readingFor(request, log, signal)),
-        scratch,
-        report: (reason) => report(request.id, reason),
-        record: (outcome) => tools.record(request.id, outcome),
-        openCatalog,
-        openIndexDb: async (spec, which = 'shared') => {
-          const tag = artifactTagFor(tools.config.registry, spec, which);
-          // A folder for each: a request may open several, and the file's name shows in what opm says of it.
-          const folder = await mkdtemp(join(dir, 'db-'));
-          const newest =
-            databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(folder, 'pulled.db'), signal));
-          databases.set(tag, newest);
-          const path = join(folder, 'index.db');
-          await copyFile(newest.path, path);
-          return { path, from: { tag, digest: newest.digest } };
-        },
-        opmFor: tools.opmFor,
-        childEnv: await tools.childEnvFor(request, join(scratch, 'auth')),
-      };
       try {
-        const { payload } = request;
-        const changed = await workOf(request).change({ id: request.id, user: request.user, payload }, workshop);
-        const workspace = await openCatalog(changed.destination);
-        await workshop.report('Writing build metadata');
-        await writeFile(join(workspace.dir, METADATA_FILE), metadataText(changed.metadata));
-        await workshop.report('Committing changes to Git repository');
-        const message = `${changed.commit.subject}\n\n${changed.commit.body}`;
-        await workspace.commit({ message, author: AUTHOR }, signal);
-        if (changed.planned.artifact !== null && changed.indexDb !== null) {
-          const { tag, digest } = changed.planned.artifact.shared;
-          databases.set(tag, { path: changed.indexDb, digest });
+        // Children (opm, git) meet outages, too, and half a change is of no use.
+        const change = await patiently(tools.patience, signal, () => tryChange(request), onRetry);
+        const { planned, indexDb } = change.changed;
+        if (planned.artifact !== null && indexDb !== null) {
+          const { tag, digest } = planned.artifact.shared;
+          databases.set(tag, { path: indexDb, digest });
         }
-        made.push({ request, changed, indexDb: changed.indexDb });
+        made.push(change);
       } catch (thrown) {
         const failure = asFailure(thrown);
         if (signal.aborted || NOT_THE_REQUEST.has(failure.code)) throw thrown;
         log.error({ err: thrown, request: request.id, code: failure.code }, `change failed: ${describe(thrown)}`);
         refusals.push({ requestId: request.id, failure });
-        await shelf?.workspace.discard(signal);
       }
     }
 
@@ -125,6 +151,15 @@ export async function prepareDelivery(
   }
 }
 
+/** What workers that were killed have left behind: they share the folder, so only its age tells that it is nobody's. */
+async function discardLeftovers(workDir: string): Promise<void> {
+  for (const name of await readdir(workDir)) {
+    const folder = join(workDir, name);
+    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > LEFT_BEHIND) await rm(folder, { recursive: true, force: true });
+  }
+}
+
 function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: { changed: Changed }[]): Plan | null {
   const [first, ...others] = made.map(({ changed }) => changed);
   if (first === undefined) return null;
@@ -143,7 +178,9 @@ function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: {
     title: ids.length === 1 ? `IIB: Update for request id ${ids[0]}` : `IIB: Update for request ids ${ids.join(', ')}`,
     description: describeChange({
       requests: made.map(({ changed }) => ({ id: changed.planned.id, summary: changed.commit })),
-      packages: made.flatMap(({ changed }) => changed.packages),
+      packages: made.every(({ changed }) => changed.packages === null)
+        ? null
+        : made.flatMap(({ changed }) => changed.packages ?? []),
       publicUrl: tools.config.api.publicUrl,
     }),
     ...(destination.catalog.pipeline === undefined ? {} : { pipeline: destination.catalog.pipeline }),

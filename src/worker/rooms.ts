@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { opmFor } from '../catalog/opm.ts';
-import { allCatalogs } from '../config/catalogs.ts';
-import type { CatalogConfig, Config } from '../config/schema.ts';
+import { allCatalogs, allRepositories } from '../config/catalogs.ts';
+import type { Config, RepositoryConfig } from '../config/schema.ts';
 import { readSecretFile } from '../config/secret-file.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
 import { type DatabasePool, openDatabase } from '../db/pool.ts';
@@ -12,15 +12,23 @@ import { type Patience, patient, patiently } from '../errors/retry.ts';
 import { createForge, type Forge } from '../forge/forge.ts';
 import { type Cluster, createCluster } from '../pipeline/cluster.ts';
 import { artifactClashes, createArtifacts } from '../registry/artifact.ts';
-import { type CredentialStore, noCredentials, readAuthFile, withEntry, writeAuthDirectory } from '../registry/auth.ts';
+import {
+  type CredentialStore,
+  noCredentials,
+  readAuthFile,
+  withAuths,
+  withEntry,
+  writeAuthDirectory,
+} from '../registry/auth.ts';
 import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
-import type { AnyRequestWork, Destination } from '../requests/work.ts';
-import { workOf } from '../requests/works.ts';
-import type { DeliveryPorts } from '../spine/delivery.ts';
+import type { AnyErrand, AnyRequestWork, Destination } from '../requests/work.ts';
+import { changeOf, workOf } from '../requests/works.ts';
+import type { DeliveryPorts, Report } from '../spine/delivery.ts';
 import { requestLogs } from '../storage/request-log.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
+import { runErrand } from './errand.ts';
 import { prepareDelivery } from './prepare.ts';
 import type { DeliveryTools } from './tools.ts';
 
@@ -36,6 +44,8 @@ export interface Rooms {
   cluster: Cluster;
   delivery: DeliveryPorts;
   destinationOf(request: DeliveredRequest, work: AnyRequestWork, signal: AbortSignal): Promise<Destination>;
+  /** Does the whole work of a request that needs no delivery and gives the reason of its success. */
+  runErrand(request: DeliveredRequest, errand: AnyErrand, report: Report, signal: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -49,13 +59,13 @@ export function openRooms(config: Config, log: Log): Rooms {
   const patience: Patience = { total: deadlines.patience, first: 250, longest: 15_000 };
   const forges = new Map<string, Forge>();
 
-  const forgeOf = (catalog: CatalogConfig): Forge => {
-    const token = readSecretFile(catalog.tokenFile, `the GitLab token of ${catalog.repository}`);
-    const key = `${catalog.repository} ${token}`;
+  const forgeOf = (project: RepositoryConfig): Forge => {
+    const token = readSecretFile(project.tokenFile, `the GitLab token of ${project.repository}`);
+    const key = `${project.repository} ${token}`;
     const known = forges.get(key);
     if (known !== undefined) return known;
     const { stateDir } = config;
-    const forge = createForge({ url: catalog.repository, token, stateDir, callTimeout: deadlines.call, log });
+    const forge = createForge({ url: project.repository, token, stateDir, callTimeout: deadlines.call, log });
     forges.set(key, forge);
     return forge;
   };
@@ -63,7 +73,10 @@ export function openRooms(config: Config, log: Log): Rooms {
   const serviceCredentials = () =>
     config.registry.authFile === undefined ? Promise.resolve(noCredentials) : readAuthFile(config.registry.authFile);
 
-  /** The service's credentials with the token that came with the request, for that index's repository alone (§2.2). */
+  /**
+   * The service's credentials with what came with the request: a token for its index's repository alone (§2.2), or
+   * credentials for whatever it reads and writes (§2.3).
+   */
   const credentialsOf = async (requests: Pick<DeliveredRequest, 'id' | 'payload' | 'type'>[]) => {
     let store: CredentialStore = await serviceCredentials();
     for (const request of requests) {
@@ -71,6 +84,7 @@ export function openRooms(config: Config, log: Log): Rooms {
       for (const { spec, token } of workOf(request.type).tokens(request.payload, secrets)) {
         store = withEntry(store, spec, token);
       }
+      store = withAuths(store, secrets.registry_auths?.auths);
     }
     return store;
   };
@@ -96,10 +110,11 @@ export function openRooms(config: Config, log: Log): Rooms {
 
   const tools: DeliveryTools = {
     config,
+    patience,
     workDir: join(config.stateDir, 'work'),
     readingFor,
-    openWorkspace: (catalog, branch, dir, signal) =>
-      patient(forgeOf(catalog), patience, signal, onRetry).openWorkspace({ branch, dir }, signal),
+    openWorkspace: (project, branch, dir, signal) =>
+      patient(forgeOf(project), patience, signal, onRetry).openWorkspace({ branch, dir }, signal),
     childEnvFor: async (_request, dir) => writeAuthDirectory(await serviceCredentials(), dir),
     record: (requestId, outcome) => db.transaction((tx) => recordOutcome(tx, requestId, outcome)),
     opmFor: (ocpVersion) => opmFor({ config: config.opm, ocpVersion }),
@@ -122,15 +137,15 @@ export function openRooms(config: Config, log: Log): Rooms {
       undo: { first: 500, longest: 30_000 },
     },
     prepare: (requests, report, itsLog, signal) =>
-      prepareDelivery(tools, ({ type }) => workOf(type), requests, report, itsLog, signal),
+      prepareDelivery(tools, ({ type }) => changeOf(type), requests, report, itsLog, signal),
     open: async (plan, requests, signal) => {
       const auth = await credentialsOf(requests);
-      const catalog = allCatalogs(config).find(({ repository }) => repository === plan.repository);
+      const project = allRepositories(config).find(({ repository }) => repository === plan.repository);
       const registry = clientWith(auth, signal);
       return {
         deadlines,
         cluster,
-        forge: forgeOf(catalog ?? missingCatalog(plan.repository)),
+        forge: forgeOf(project ?? notConfigured(plan.repository)),
         registry,
         copy: async (from, to) => {
           const { insecure } = config.registry;
@@ -151,6 +166,8 @@ export function openRooms(config: Config, log: Log): Rooms {
       const { id, user, payload } = request;
       return work.destination({ id, user, payload }, await readingFor(request, logFor([id]), signal));
     },
+    runErrand: (request, errand, report, signal) =>
+      runErrand(tools, errand, request, report, logFor([request.id]), signal),
     close: async () => {
       await cluster.close();
       await db.close();
@@ -158,8 +175,8 @@ export function openRooms(config: Config, log: Log): Rooms {
   };
 }
 
-function missingCatalog(repository: string): never {
-  throw new Error(`no catalog of the configuration has the repository ${repository}`);
+function notConfigured(repository: string): never {
+  throw new Error(`the repository ${repository} is not in the configuration any more`);
 }
 
 /** Two indexes that share one index.db artifact would overwrite each other's (request-handling.md H16). */

@@ -65,7 +65,15 @@ async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, 
   const pulses: Promise<() => void>[] = [];
   events.on('pool:create', ({ workerPool }) => {
     const nudge = () => {
-      for (const delay of [5, 25]) setTimeout(() => workerPool.nudge(1), delay);
+      // A pool whose workers have ended refuses it; what the nudge is for, the poll brings a little later.
+      const nudgeOnce = () => {
+        try {
+          workerPool.nudge(1);
+        } catch (err) {
+          log.debug({ err }, 'the worker pool has ended');
+        }
+      };
+      for (const delay of [5, 25]) setTimeout(nudgeOnce, delay);
     };
     events.on('job:complete', ({ job }) => job.job_queue_id !== null && nudge());
     const pulse = holdPulse(databaseUrl, workerPool.id, () =>

@@ -1,17 +1,19 @@
 import type { Opm } from '../catalog/opm.ts';
-import type { CatalogConfig, Config } from '../config/schema.ts';
+import type { Config, RepositoryConfig } from '../config/schema.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
 import type { Outcome } from '../db/outcome.ts';
+import type { Patience } from '../errors/retry.ts';
 import type { Workspace } from '../forge/workspace.ts';
 import type { Reading } from '../requests/work.ts';
 import type { Log } from '../telemetry/log.ts';
 
-/** What making the changes of a delivery needs of the outside. */
+/** What making the changes of a delivery, or an errand, needs of the outside. */
 export interface DeliveryTools {
   config: Config;
+  patience: Patience;
   /** Parent of all workspaces of this process. */
   workDir: string;
-  openWorkspace(catalog: CatalogConfig, branch: string, dir: string, signal: AbortSignal): Promise<Workspace>;
+  openWorkspace(project: RepositoryConfig, branch: string, dir: string, signal: AbortSignal): Promise<Workspace>;
   readingFor(request: DeliveredRequest, log: Log, signal: AbortSignal): Promise<Reading>;
   /** Environment for child processes that read registries with the request's credentials, kept in a private directory. */
   childEnvFor(request: DeliveredRequest, dir: string): Promise<Record<string, string>>;

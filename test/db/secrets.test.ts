@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { insertBatch, insertRequest } from '../../src/db/requests.ts';
 import { forgetSecrets, openSecrets, readSealingKey, type SealingKey, sealSecrets } from '../../src/db/secrets.ts';
+import { storeSubmission } from '../../src/db/submission.ts';
 import { mask } from '../../src/telemetry/secrets.ts';
 import { testConfig } from '../support/config.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
@@ -26,8 +26,8 @@ const secrets = {
 
 function requestWith(given: typeof secrets | Record<string, never>): Promise<number> {
   return world.database.transaction(async (tx) => {
-    const batchId = await insertBatch(tx, null);
-    const id = await insertRequest(tx, { batchId, type: 'rm', user: null, payload: {}, fromIndex: null });
+    const requests = [{ type: 'rm' as const, payload: {}, fromIndex: null }];
+    const [id = 0] = await storeSubmission(tx, { user: null, annotations: null, requests, pullSpecs: [] });
     await sealSecrets(tx, key, id, given);
     return id;
   });

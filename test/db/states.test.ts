@@ -1,10 +1,10 @@
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sqlState } from '../../src/db/failure.ts';
-import { packagesOf } from '../../src/db/pull-specs.ts';
-import { findRequest, historiesOf, insertBatch, insertRequest } from '../../src/db/requests.ts';
+import { findRequest } from '../../src/db/requests.ts';
 import { requestStates, requests } from '../../src/db/schema.ts';
 import { addState, recordOutcome } from '../../src/db/states.ts';
+import { storeSubmission } from '../../src/db/submission.ts';
 import { Failure } from '../../src/errors/failure.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -16,16 +16,16 @@ afterAll(() => test_.drop());
 
 const inTransaction: TestDatabase['database']['transaction'] = (work) => test_.database.transaction(work);
 
-function newRequest(): Promise<number> {
+function newRequest(payload: object = { operators: ['webapp'] }): Promise<number> {
   return inTransaction(async (tx) => {
-    const batchId = await insertBatch(tx, null);
-    const payload = { operators: ['webapp'] };
-    return insertRequest(tx, { batchId, type: 'rm', user: null, payload, fromIndex: 'reg.example.com/index:v4.16' });
+    const requests = [{ type: 'rm' as const, payload, fromIndex: 'reg.example.com/index:v4.16' }];
+    const [id = 0] = await storeSubmission(tx, { user: null, annotations: null, requests, pullSpecs: [] });
+    return id;
   });
 }
 
 const read = (id: number) => inTransaction((tx) => findRequest(tx, id));
-const history = async (id: number) => (await inTransaction((tx) => historiesOf(tx, [id]))).get(id) ?? [];
+const history = async (id: number) => (await read(id))?.history ?? [];
 
 test('a new request has its first state, its job and no outcome', async () => {
   const id = await newRequest();
@@ -105,6 +105,6 @@ test('a bundle mapping names packages for everybody, the newest name counts', as
   const bundle_mapping = { webapp: ['b:1', 'b:2'] };
   await inTransaction((tx) => recordOutcome(tx, id, { bundle_mapping }));
   await inTransaction((tx) => recordOutcome(tx, id, { bundle_mapping: { cachectl: ['b:2'] } }));
-  const packages = await inTransaction((tx) => packagesOf(tx, ['b:1', 'b:2', 'b:3']));
-  expect(Object.fromEntries(packages)).toEqual({ 'b:1': 'webapp', 'b:2': 'cachectl' });
+  const shown = await read(await newRequest({ bundles: ['b:1', 'b:2', 'b:3'] }));
+  expect(Object.fromEntries(shown?.packages ?? [])).toEqual({ 'b:1': 'webapp', 'b:2': 'cachectl' });
 });

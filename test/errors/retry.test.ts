@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { asFailure, describe as chain, Failure, UNKNOWN_ERROR } from '../../src/errors/failure.ts';
 import { type Patience, patient, patiently } from '../../src/errors/retry.ts';
 
@@ -43,6 +43,32 @@ describe('patiently', () => {
       throw unavailable();
     };
     await expect(patiently({ ...patience, total: 10 }, forever(), always)).rejects.toThrow('GitLab is away');
+  });
+
+  test('has all of its patience left when long work fails for the first time', async () => {
+    let now = 0;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now);
+    onTestFinished(() => clock.mockRestore());
+    const { work, calls } = script(unavailable());
+    const long = () => {
+      now += 2 * patience.total;
+      return work();
+    };
+    expect(await patiently(patience, forever(), long)).toBe('done');
+    expect(calls.count).toBe(2);
+  });
+
+  test('is not patient once more about what somebody inside has been patient about', async () => {
+    let outer = 0;
+    const inside = async () => {
+      outer += 1;
+      const always = () => Promise.reject(unavailable());
+      await patiently({ ...patience, total: 10 }, forever(), always).catch((cause) => {
+        throw new Failure('gitlab_unavailable', 'with a better sentence', { cause });
+      });
+    };
+    await expect(patiently(patience, forever(), inside)).rejects.toThrow('with a better sentence');
+    expect(outer).toBe(1);
   });
 
   test('does not begin a wait that the other side asked for and that is longer than its patience', async () => {

@@ -1,3 +1,5 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/errors/failure.ts';
 import { childEnvironment, run } from '../../src/process/run.ts';
@@ -59,6 +61,20 @@ describe('run', () => {
     );
     expect(end).not.toBe(0);
     expect(isAlive(process.pid)).toBe(true);
+  });
+
+  test('a child does not outlive a process that is killed', async () => {
+    const module = JSON.stringify(resolve(import.meta.dirname, '../../src/process/run.ts'));
+    const marker = `${700_000 + Math.floor(Math.random() * 100_000)}`;
+    const script = `
+      const { run } = await import(${module});
+      run('sleep', ['${marker}'], { timeout: 600_000 });
+      process.stdin.resume();`;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    const sleeping = () => spawnSync('pgrep', ['-f', `^sleep ${marker}`]).status === 0;
+    await expect.poll(sleeping, { timeout: 20 * second }).toBe(true);
+    parent.kill('SIGKILL');
+    await expect.poll(sleeping, { timeout: 20 * second }).toBe(false);
   });
 
   test('children see little of our environment', async () => {

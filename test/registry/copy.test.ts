@@ -119,7 +119,10 @@ test('failures say what was copied where, and no secret', async () => {
   const nowhere = `${gone.host}/denied/unauthorized:c`;
   await expect(
     copyImage({ from: built(), to: nowhere, auth, insecure: [...insecure(), gone.host], timeout: 60_000 }),
-  ).rejects.toMatchObject({ code: 'copy_failed', message: `Failed to copy ${built()} to ${nowhere}: the copy failed` });
+  ).rejects.toMatchObject({
+    code: 'registry_unavailable',
+    message: `Failed to copy ${built()} to ${nowhere}: a registry cannot be reached`,
+  });
 });
 
 test('a copy that is given up', async () => {

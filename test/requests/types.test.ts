@@ -42,7 +42,10 @@ test.each(REQUEST_TYPES.map((type) => [type.name, type] as const))(
       payload: type.check(PAYLOADS[name]!, caller).payload,
       outcome: {},
       packages: new Map(),
-      link: () => null,
+      links: {
+        relatedBundles: null,
+        nestedBundles: { expiration: '2026-01-01T00:00:00Z', url: 'http://x/nested-bundles' },
+      },
       url: (route) => `http://x/${route}`,
     });
     for (const key of ['add_arches', 'overwrite_from_index', 'overwrite_target_index', 'deprecation_schema']) {

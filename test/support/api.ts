@@ -4,6 +4,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { testConfig } from './config.ts';
 import { freshDatabase, type TestDatabase } from './database.ts';
+import { contradiction } from './description.ts';
 
 export interface Answer {
   status: number;
@@ -61,6 +62,10 @@ export async function testApi(change: (config: Config, dir: string) => void = ()
         { incoming: { socket: { remoteAddress: peer } } },
       );
       const text = await answer.text();
+      // Every answer of every test is held against the description of the API.
+      const contentType = answer.headers.get('content-type');
+      const problem = contradiction({ method, path, sent: parsed(body), status: answer.status, contentType, text });
+      if (problem !== null) throw new Error(problem);
       const isJson = answer.headers.get('content-type') === 'application/json' && text !== '';
       return { status: answer.status, headers: answer.headers, text, json: isJson ? JSON.parse(text) : undefined };
     },
@@ -69,4 +74,12 @@ export async function testApi(change: (config: Config, dir: string) => void = ()
       remove();
     },
   };
+}
+
+function parsed(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
 }

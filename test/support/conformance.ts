@@ -10,6 +10,7 @@ import { openDatabase } from '../../src/db/pool.ts';
 import { administer } from '../../src/sandbox/postgres.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { testConfig } from './config.ts';
+import { watchAnswers } from './description.ts';
 
 /** The kit that holds the recorded answers; not part of the project. */
 export const KIT = join(
@@ -27,6 +28,8 @@ export interface Result {
   output: string;
   passed: number;
   failed: number;
+  /** Answers that are not as the OpenAPI description says. */
+  contradictions: string[];
 }
 
 /** Serves the API as the profile wants it on a new database and replays the recorded scenarios against it. */
@@ -44,12 +47,13 @@ export async function runConformance(
     await migrate(url);
     const { api, ...rest } = settings(profile, test.dir);
     const config: Config = { ...test.config, ...rest, api: { ...test.config.api, ...api } };
-    const server = await serveApi({ config, database, log: createLog('error', 'api') });
+    const { around, contradictions } = watchAnswers();
+    const server = await serveApi({ config, database, log: createLog('error', 'api') }, around);
     try {
       const output = await replay(server.url, profile, test.dir, scenarios);
       const [, passed, failed] = /(\d+) passed, (\d+) failed\s*$/.exec(output) ?? [];
       if (passed === undefined || failed === undefined) throw new Error(`the runner failed:\n${output}`);
-      return { output, passed: Number(passed), failed: Number(failed) };
+      return { output, passed: Number(passed), failed: Number(failed), contradictions: await contradictions() };
     } finally {
       await server.close();
     }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { checkBuildTags, isNonEmptyString, type JsonObject, refuse } from '../checks.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
 import { isJson } from '../json.ts';
-import type { Caller, Checked } from '../type.ts';
+import { type Caller, type Checked, Token } from '../type.ts';
 
 export const AddDeprecationsPayload = IndexBlock.extend({
   operator_package: z.string(),
@@ -10,6 +10,15 @@ export const AddDeprecationsPayload = IndexBlock.extend({
   deprecation_schema: z.string(),
 });
 export type AddDeprecationsPayload = z.infer<typeof AddDeprecationsPayload>;
+
+/** What clients send. */
+export const AddDeprecationsBody = AddDeprecationsPayload.partial().extend({
+  from_index: z.string(),
+  operator_package: z.string(),
+  /** JSON text. */
+  deprecation_schema: z.string(),
+  overwrite_from_index_token: Token.optional(),
+});
 
 /** The checks of `POST /builds/add-deprecations` (rest-api.md §2.11). */
 export function checkAddDeprecations(given: JsonObject, caller: Caller): Checked<AddDeprecationsPayload> {

@@ -1,11 +1,14 @@
 import { requestType } from '../type.ts';
-import { CreateEmptyIndexPayload, checkCreateEmptyIndex } from './payload.ts';
-import { viewCreateEmptyIndex } from './view.ts';
+import { CreateEmptyIndexBody, CreateEmptyIndexPayload, checkCreateEmptyIndex } from './payload.ts';
+import { CreateEmptyIndexAnswer, viewCreateEmptyIndex } from './view.ts';
 
 /** Makes an index like another one but without operators. */
-export const createEmptyIndex = requestType<CreateEmptyIndexPayload>({
+export const createEmptyIndex = requestType<CreateEmptyIndexPayload, typeof CreateEmptyIndexAnswer>({
   name: 'create-empty-index',
+  summary: 'Makes an index like another one but without operators',
   payload: CreateEmptyIndexPayload,
+  body: CreateEmptyIndexBody,
+  answer: CreateEmptyIndexAnswer,
   check: checkCreateEmptyIndex,
   view: viewCreateEmptyIndex,
   outcome: [

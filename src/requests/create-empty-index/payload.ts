@@ -11,6 +11,13 @@ export const CreateEmptyIndexPayload = z.strictObject({
 });
 export type CreateEmptyIndexPayload = z.infer<typeof CreateEmptyIndexPayload>;
 
+/** What clients send. */
+export const CreateEmptyIndexBody = CreateEmptyIndexPayload.partial().extend({
+  from_index: z.string(),
+  /** Accepted and ignored. */
+  output_fbc: z.boolean().optional(),
+});
+
 /** Parameters of its relatives that this type has not: their mere presence is an error. */
 const FOREIGN = ['add_arches', 'overwrite_from_index', 'overwrite_from_index_token', 'build_tags'];
 

@@ -1,10 +1,18 @@
-import type { JsonObject } from '../checks.ts';
-import { viewBinaryImage, viewIndexImages } from '../index-block.ts';
-import type { Viewed } from '../type.ts';
+import { z } from 'zod';
+import { BinaryImageAnswer, IndexImagesAnswer, viewBinaryImage, viewIndexImages } from '../index-block.ts';
+import { StringMap, TextOrNull, type Viewed } from '../type.ts';
 import type { CreateEmptyIndexPayload } from './payload.ts';
 
+export const CreateEmptyIndexAnswer = z.strictObject({
+  ...BinaryImageAnswer,
+  ...IndexImagesAnswer,
+  distribution_scope: TextOrNull,
+  labels: StringMap.nullable(),
+});
+export type CreateEmptyIndexAnswer = z.infer<typeof CreateEmptyIndexAnswer>;
+
 /** The keys of a create-empty-index request (rest-api.md §3.1). */
-export function viewCreateEmptyIndex({ payload, outcome }: Viewed<CreateEmptyIndexPayload>): JsonObject {
+export function viewCreateEmptyIndex({ payload, outcome }: Viewed<CreateEmptyIndexPayload>): CreateEmptyIndexAnswer {
   return {
     ...viewBinaryImage(payload, outcome),
     ...viewIndexImages(payload, outcome),

@@ -10,7 +10,7 @@ import {
   without,
 } from '../checks.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
-import type { Caller, Checked } from '../type.ts';
+import { type Caller, type Checked, Token } from '../type.ts';
 
 export const FbcOperationsPayload = IndexBlock.extend({
   /** All fragments, whichever form the client used. */
@@ -19,6 +19,12 @@ export const FbcOperationsPayload = IndexBlock.extend({
   fbc_fragment: z.string().nullable(),
 });
 export type FbcOperationsPayload = z.infer<typeof FbcOperationsPayload>;
+
+/** What clients send. */
+export const FbcOperationsBody = FbcOperationsPayload.partial().extend({
+  from_index: z.string(),
+  overwrite_from_index_token: Token.optional(),
+});
 
 const NAMES = [
   'add_arches',

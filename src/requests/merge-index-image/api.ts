@@ -1,11 +1,14 @@
 import { requestType } from '../type.ts';
-import { checkMerge, MergePayload } from './payload.ts';
-import { viewMerge } from './view.ts';
+import { checkMerge, MergeBody, MergePayload } from './payload.ts';
+import { MergeAnswer, viewMerge } from './view.ts';
 
 /** Merges the operators of one index into another. */
-export const mergeIndexImage = requestType<MergePayload>({
+export const mergeIndexImage = requestType<MergePayload, typeof MergeAnswer>({
   name: 'merge-index-image',
+  summary: 'Merges the operators of one index into another',
   payload: MergePayload,
+  body: MergeBody,
+  answer: MergeAnswer,
   check: checkMerge,
   view: viewMerge,
   outcome: [

@@ -14,7 +14,7 @@ import {
   stringOrNone,
 } from '../checks.ts';
 import { checkGraphMode } from '../graph-mode.ts';
-import type { Caller, Checked } from '../type.ts';
+import { type Caller, type Checked, Token } from '../type.ts';
 
 export const MergePayload = z.strictObject({
   source_from_index: z.string(),
@@ -28,6 +28,12 @@ export const MergePayload = z.strictObject({
   ignore_bundle_ocp_version: z.boolean().nullable(),
 });
 export type MergePayload = z.infer<typeof MergePayload>;
+
+/** What clients send. */
+export const MergeBody = MergePayload.partial().extend({
+  source_from_index: z.string(),
+  overwrite_target_index_token: Token.optional(),
+});
 
 const NAMES = [...Object.keys(MergePayload.shape), 'overwrite_target_index_token'];
 const TARGET_TYPE = 'The "target_index" value must be a string';

@@ -1,10 +1,25 @@
-import type { JsonObject } from '../checks.ts';
-import { viewBinaryImage } from '../index-block.ts';
-import type { Viewed } from '../type.ts';
+import { z } from 'zod';
+import { BinaryImageAnswer, viewBinaryImage } from '../index-block.ts';
+import { TextOrNull, type Viewed } from '../type.ts';
 import type { MergePayload } from './payload.ts';
 
+export const MergeAnswer = z.strictObject({
+  ...BinaryImageAnswer,
+  build_tags: z.array(z.string()),
+  deprecation_list: z.array(z.string()),
+  distribution_scope: TextOrNull,
+  graph_update_mode: TextOrNull,
+  ignore_bundle_ocp_version: z.boolean().nullable(),
+  index_image: TextOrNull,
+  source_from_index: z.string(),
+  source_from_index_resolved: TextOrNull,
+  target_index: TextOrNull,
+  target_index_resolved: TextOrNull,
+});
+export type MergeAnswer = z.infer<typeof MergeAnswer>;
+
 /** The keys of a merge-index-image request (rest-api.md §3.1). */
-export function viewMerge({ payload, outcome }: Viewed<MergePayload>): JsonObject {
+export function viewMerge({ payload, outcome }: Viewed<MergePayload>): MergeAnswer {
   return {
     ...viewBinaryImage(payload, outcome),
     build_tags: payload.build_tags,

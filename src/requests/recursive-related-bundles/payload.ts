@@ -1,13 +1,19 @@
 import { z } from 'zod';
 import { checkNames, checkPullSpec, type JsonObject, refuse, stringOrNone } from '../checks.ts';
 import { checkRegistryAuths } from '../registry-auths.ts';
-import type { Checked } from '../type.ts';
+import { type Checked, RegistryAuths } from '../type.ts';
 
 export const RecursiveRelatedBundlesPayload = z.strictObject({
   parent_bundle_image: z.string(),
   organization: z.string().nullable(),
 });
 export type RecursiveRelatedBundlesPayload = z.infer<typeof RecursiveRelatedBundlesPayload>;
+
+/** What clients send. */
+export const RecursiveRelatedBundlesBody = RecursiveRelatedBundlesPayload.partial().extend({
+  parent_bundle_image: z.string(),
+  registry_auths: RegistryAuths.optional(),
+});
 
 /** The checks of `POST /builds/recursive-related-bundles` (rest-api.md §2.9). */
 export function checkRecursiveRelatedBundles(given: JsonObject): Checked<RecursiveRelatedBundlesPayload> {

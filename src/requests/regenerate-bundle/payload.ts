@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { checkNames, checkPullSpec, isFalsy, type JsonObject, refuse, stringMap, stringOrNone } from '../checks.ts';
 import { checkRegistryAuths } from '../registry-auths.ts';
-import { type Checked, StringMap } from '../type.ts';
+import { type Checked, RegistryAuths, StringMap } from '../type.ts';
 
 export const RegenerateBundlePayload = z.strictObject({
   from_bundle_image: z.string(),
@@ -9,6 +9,12 @@ export const RegenerateBundlePayload = z.strictObject({
   organization: z.string().nullable(),
 });
 export type RegenerateBundlePayload = z.infer<typeof RegenerateBundlePayload>;
+
+/** What clients send. */
+export const RegenerateBundleBody = RegenerateBundlePayload.partial().extend({
+  from_bundle_image: z.string(),
+  registry_auths: RegistryAuths.optional(),
+});
 
 /** The checks of `POST /builds/regenerate-bundle` (rest-api.md §2.5). */
 export function checkRegenerateBundle(given: JsonObject): Checked<RegenerateBundlePayload> {

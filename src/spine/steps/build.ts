@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { asFailure } from '../../errors/failure.ts';
 import { nameOf } from '../../registry/pull-spec.ts';
 import type { Step } from '../step.ts';
 
@@ -38,16 +37,6 @@ export const build: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     return { run: ended.run.name, image: `${nameOf(ended.imageUrl)}@${digest}`, digest };
   },
 
-  async undo({ head }, { plan, cluster, log, signal }) {
-    try {
-      const run = await cluster.findRun({ sha: head, template: plan.pipeline, appears: 0, signal });
-      await cluster.cancelRun(run, signal);
-    } catch (thrown) {
-      const { code } = asFailure(thrown);
-      if (code === 'pipeline_not_started') return;
-      // Where our role may not cancel, the run ends by itself and its image is nobody's.
-      if (code !== 'kubernetes_denied') throw thrown;
-      log.warn({ head }, 'the PipelineRun may not be cancelled with the rights given: it runs to its end');
-    }
-  },
+  /** The run came with the push, and is cancelled where the push is undone. */
+  async undo() {},
 };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Step } from '../step.ts';
+import { asFailure } from '../../errors/failure.ts';
+import type { Step, StepWorld } from '../step.ts';
 
 const Intent = z.object({ sourceBranch: z.string(), head: z.string() });
 const Outcome = z.object({ iid: z.number().int(), webUrl: z.string() });
@@ -29,8 +30,23 @@ export const propose: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     return { iid, webUrl };
   },
 
-  async undo({ sourceBranch }, { forge, signal }) {
-    await forge.closeMergeRequestOf(sourceBranch, signal);
-    await forge.deleteBranch(sourceBranch, signal);
+  /** The run it has started ends with it: nobody is going to wait for its image. */
+  async undo({ sourceBranch, head }, world) {
+    await world.forge.closeMergeRequestOf(sourceBranch, world.signal);
+    await world.forge.deleteBranch(sourceBranch, world.signal);
+    await cancelRunOf(head, world);
   },
 };
+
+async function cancelRunOf(sha: string, { plan, cluster, log, signal }: StepWorld): Promise<void> {
+  try {
+    const run = await cluster.findRun({ sha, template: plan.pipeline, appears: 0, signal });
+    await cluster.cancelRun(run, signal);
+  } catch (thrown) {
+    const { code } = asFailure(thrown);
+    if (code === 'pipeline_not_started') return;
+    // Where our role may not cancel, the run ends by itself and its image is nobody's.
+    if (code !== 'kubernetes_denied') throw thrown;
+    log.warn({ sha }, 'the PipelineRun may not be cancelled with the rights given: it runs to its end');
+  }
+}

@@ -36,7 +36,7 @@ export const publish: Step<z.infer<typeof Flips>, z.infer<typeof Outcome>> = {
     for (const { output, overwrites } of plan.requests) {
       if (overwrites !== null) await report(`Overwriting the index image ${overwrites.tag} with ${output}`);
     }
-    await report('Pushing updated index database');
+    if (plan.requests.some(({ artifact }) => artifact !== null)) await report('Pushing updated index database');
     for (const [tag, { to }] of Object.entries(flips)) await registry.point(tag, to);
     return { digest: outcomeOf(stage).digest };
   },

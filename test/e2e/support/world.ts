@@ -8,7 +8,7 @@ import { pushBundleImage } from '../../../src/sandbox/bundle-image.ts';
 import { makeIndex } from '../../../src/sandbox/make-index.ts';
 import { type Photograph, photograph } from '../../../src/sandbox/photograph.ts';
 import { type Rest, restClient } from '../../../src/sandbox/rest.ts';
-import { type Sandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox.ts';
 
 /** A stored request as clients see it. */
 export const View = z.looseObject({
@@ -63,12 +63,19 @@ export const BUNDLES = join(SHARED, 'data/bundles');
 export async function world({
   workers = 1,
   deadlines = {},
+  settings,
 }: {
   workers?: number;
   deadlines?: Record<string, number>;
+  settings?: SandboxOptions['settings'];
 } = {}): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
-  const sandbox = await startSandbox({ dir, service: 'alone', deadlines: { patience: 5000, ...deadlines } });
+  const sandbox = await startSandbox({
+    dir,
+    service: 'alone',
+    deadlines: { patience: 5000, ...deadlines },
+    ...(settings === undefined ? {} : { settings }),
+  });
   const { at, seeded, layout } = sandbox;
   const close = async () => {
     await sandbox.stop();

@@ -1,0 +1,18 @@
+import { spawnSync } from 'node:child_process';
+
+let possible: boolean | undefined;
+
+/**
+ * The command as one that the kernel ends with this process, however this process ends: an orphan would go on with what
+ * somebody else has taken over by then, or hold a port. Where the machine cannot do that (no util-linux), the command
+ * as it is; a container's end takes everything in it along anyway.
+ */
+export function dyingWithUs(file: string, args: readonly string[]): [file: string, args: string[]] {
+  possible ??= spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0;
+  return possible ? ['setpriv', ['--pdeathsig', 'KILL', file, ...args]] : [file, [...args]];
+}
+
+/** Whether what ended with this exit code and these words on stderr is a command of {@link dyingWithUs} that is not there. */
+export function wasNotFound({ exitCode, stderr }: { exitCode: number; stderr: string }): boolean {
+  return possible === true && exitCode >= 126 && stderr.startsWith('setpriv: failed to execute');
+}
