@@ -1,3 +1,5 @@
+import { namesRegistry } from '../registry/pull-spec.ts';
+
 /**
  * A pull spec taken apart the way CSVs and customizations compare and change it (request-handling.md §3.2). Unlike
  * `registry/pull-spec.ts` it takes any text: what stands in a CSV need not be a pull spec at all.
@@ -38,13 +40,9 @@ export function isPinned({ tag }: ImageName): boolean {
  * and `ns/repo:1` as `docker.io/ns/repo:1`.
  */
 export function qualified(text: string): string {
-  const { registry, namespace, repo, tag } = parseImageName(text);
-  if (registry === undefined)
-    return printImageName({ registry: 'docker.io', namespace: namespace ?? 'library', repo, tag });
-  if (!/[.:]/.test(registry) && registry !== 'localhost') {
-    return printImageName({ registry: 'docker.io', namespace: registry, repo: `${namespace}/${repo}`, tag });
-  }
-  return text;
+  const [first = '', ...path] = text.split('/');
+  if (path.length === 0) return `docker.io/library/${text}`;
+  return namesRegistry(first) ? text : `docker.io/${text}`;
 }
 
 function tagged(place: Pick<ImageName, 'registry' | 'namespace'>, last: string): ImageName {

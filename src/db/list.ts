@@ -65,12 +65,16 @@ export async function listRequests(
 ): Promise<{ items: StoredRequest[]; total: number }> {
   const where = and(...conditions(filter)) ?? sql`true`;
   const counting = totals.begin(basisOf(filter), filter);
-  const page = selectRequests(db, form)
+  // Chosen by id first: what is shown of a request would be read for those that are skipped, too.
+  const chosen = db
+    .select({ id: requests.id })
+    .from(requests)
     .where(where)
     .orderBy(...ordering(order, COLUMNS))
     .limit(limit)
     .offset(offset)
-    .as('page');
+    .as('chosen');
+  const page = selectRequests(db, form).innerJoin(chosen, eq(chosen.id, requests.id)).as('page');
   const counted = db
     .select({
       recent: sql`count(*)`.as('recent'),
@@ -136,6 +140,7 @@ function sameText(column: unknown, value: string): SQL {
 
 function hasFragment(fragment: string): SQL {
   if (fragment.includes('\0')) return sql`false`;
-  return sql`(${requests.type} = 'fbc-operations'
-    and ${requests.payload} -> 'fbc_fragments' @> ${JSON.stringify([fragment])}::jsonb)`;
+  // The planner believes that every thousandth request has it and walks all of them: found first, it took 2 ms and not 1.7 s.
+  return sql`${requests.id} = any(array(select id from ${requests} as fbc where fbc.type = 'fbc-operations'
+    and fbc.payload -> 'fbc_fragments' @> ${JSON.stringify([fragment])}::jsonb))`;
 }

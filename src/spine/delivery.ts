@@ -117,7 +117,7 @@ async function attempt(work: Work, known: Plan | null): Promise<void> {
   try {
     const { plan, refusals } = prepared;
     await underLease(db, lease, async (tx) => {
-      await endRefused(tx, refusals);
+      await endRefused(tx, lease.deliveryId, refusals);
       await updateDelivery(tx, lease.deliveryId, plan === null ? { state: 'undone' } : { plan });
     });
     if (plan !== null) await run(work, plan, prepared);

@@ -73,10 +73,11 @@ export async function startOver(db: DatabasePool, lease: Lease): Promise<void> {
   );
 }
 
-/** Requests that failed on their own end, inside the caller's transaction. */
-export async function endRefused(tx: Database, refusals: readonly Refusal[]): Promise<void> {
+/** Requests that failed on their own end, inside the caller's transaction; one that has ended already stays as it is. */
+export async function endRefused(tx: Database, deliveryId: number, refusals: readonly Refusal[]): Promise<void> {
+  const open = new Set((await openRequestsOf(tx, deliveryId)).map(({ id }) => id));
   for (const { requestId, failure } of refusals) {
-    await addState(tx, requestId, 'failed', mask(failure.message));
+    if (open.has(requestId)) await addState(tx, requestId, 'failed', mask(failure.message));
     await forgetSecrets(tx, requestId);
   }
 }

@@ -169,8 +169,8 @@ describe('images of a ClusterServiceVersion', () => {
       { name: 'c-i1', image: 'i1' },
       { name: 'web_ui', image: 'e1' },
       { name: 'init', image: 'e2' },
+      { name: `y/z-${digest}-annotation`, image: `quay.io:443/x/y/z@sha256:${digest}` },
       { name: 'a-1-annotation', image: 'quay.io/ns/a:1' },
-      { name: `z-${digest}-annotation`, image: `quay.io:443/x/y/z@sha256:${digest}` },
     ]);
   });
 
@@ -180,6 +180,9 @@ describe('images of a ClusterServiceVersion', () => {
     const csv = { spec: { install: { spec: { deployments: [{ spec: { template: { spec: pod } } }] } } } };
     expect(() => imagesOf(csv)).toThrow('The variable RELATED_IMAGE_A must have a value; "valueFrom" is not supported');
     expect(imagesOf({})).toEqual([]);
+    expect(() => imagesOf({ spec: { relatedImages: [{ name: 'a', value: 'q.io/x:1' }] } })).toThrow(
+      'The related image a has no "image"',
+    );
     expect(() => imagesOf({ spec: { relatedImages: 'x' } })).toThrow(
       expect.objectContaining({ code: 'bundle_unsupported' }),
     );

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { RegistryClient } from '../../src/registry/client.ts';
+import { breakPipeline } from '../../src/sandbox/break-pipeline.ts';
 import { unpackImage } from '../../src/sandbox/catalog-client.ts';
 import { BUNDLE_PROJECT } from '../../src/sandbox/service-files.ts';
 import { IS_BUNDLE, pushImage } from './support/bundle-images.ts';
@@ -468,5 +469,18 @@ describe('failures', () => {
     const after = await w.photograph();
     delete after.tags['kites/broken-bundle:v1'];
     expect(after).toEqual(before);
+  });
+
+  test('a pipeline that fails is told with the prefix, and nothing is left behind', async () => {
+    await breakPipeline({
+      catalogRepoUrl: `${w.sandbox.at.gitlabUrl}/${BUNDLE_PROJECT}`,
+      branch: 'regenerate-bundle',
+      token: w.sandbox.seeded.gitlabToken,
+    });
+    const before = await w.photograph();
+    const ended = await w.end(await w.post('regenerate-bundle', { from_bundle_image: from }));
+    expect(ended.state).toBe('failed');
+    expect(ended.state_reason).toMatch(/^Failed to regenerate bundle: Pipelinerun \S+ failed/);
+    expect(await w.photograph()).toEqual(before);
   });
 });

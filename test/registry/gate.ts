@@ -10,8 +10,12 @@ export interface Gate {
   close(): Promise<void>;
 }
 
-/** A way to a registry where calls are counted and troubles are made; without trouble, bytes pass as they are. */
-export async function startGate(registry: string): Promise<Gate> {
+/**
+ * A way to a registry where calls are counted and troubles are made; without trouble, bytes pass as they are.
+ *
+ * @param at port to listen on; a free one unless given
+ */
+export async function startGate(registry: string, at = 0): Promise<Gate> {
   const gate: Gate = { host: '', calls: [], guard: () => 'pass', close: async () => {} };
   const [hostname, port] = registry.split(':');
   const server = createServer((incoming, response) => {
@@ -25,7 +29,7 @@ export async function startGate(registry: string): Promise<Gate> {
     onward.on('error', () => response.destroy());
     incoming.pipe(onward);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
   gate.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   gate.close = () => new Promise<void>((resolve) => server.close(() => resolve()).closeAllConnections());
   return gate;

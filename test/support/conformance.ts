@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { serveApi } from '../../src/api/server.ts';
@@ -112,7 +112,8 @@ function replay(baseUrl: string, profile: Profile, dataDir: string, scenarios: s
   return new Promise((done) => {
     execFile(
       process.execPath,
-      [join(KIT, 'run.mjs'), ...args],
+      // By its real path: the kit's runner compares its own with the one it was started by.
+      [realpathSync(join(KIT, 'run.mjs')), ...args],
       { maxBuffer: 64 * 1024 * 1024 },
       (_failure, stdout, stderr) => done(stdout + stderr),
     );

@@ -41,10 +41,10 @@ const addJob = (number: number, queue: string | null) =>
     queue,
   ]);
 
-/** A runner whose jobs say their number; `seen` resolves when so many have been said. */
+/** A runner whose jobs say their number; `seen` resolves when so many have been said, `reached` with that very one. */
 function counting(work: (number: number) => Promise<void> = async () => {}) {
   const numbers: number[] = [];
-  const waiting: { count: number; resolve: () => void }[] = [];
+  const waiting: { ready: () => boolean; resolve: () => void }[] = [];
   const runner = startRunner({
     databaseUrl: postgres.url,
     concurrency: 5,
@@ -54,13 +54,18 @@ function counting(work: (number: number) => Promise<void> = async () => {}) {
         const { number } = payload as { number: number };
         await work(number);
         numbers.push(number);
-        for (const { count, resolve } of waiting) if (numbers.length >= count) resolve();
+        for (const { ready, resolve } of waiting) if (ready()) resolve();
       },
     }),
   });
-  const seen = (count: number) =>
-    new Promise<void>((resolve) => (numbers.length >= count ? resolve() : waiting.push({ count, resolve })));
-  return { ...runner, numbers, seen };
+  const until = (ready: () => boolean) =>
+    new Promise<void>((resolve) => (ready() ? resolve() : waiting.push({ ready, resolve })));
+  return {
+    ...runner,
+    numbers,
+    seen: (count: number) => until(() => numbers.length >= count),
+    reached: (number: number) => until(() => numbers.includes(number)),
+  };
 }
 
 describe('the runner', () => {
@@ -107,8 +112,9 @@ describe('the runner', () => {
     await postgres.stop();
     postgres = await startPostgres({ dir, port });
     await addJob(2, 'lane');
-    await runner.seen(2);
+    // A job whose end could not be written down any more runs again: at least once is what a queue can promise.
+    await runner.reached(2);
     await runner.stop();
-    expect(runner.numbers).toEqual([1, 2]);
+    expect([...new Set(runner.numbers)]).toEqual([1, 2]);
   });
 });

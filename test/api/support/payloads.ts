@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { BATCHES } from '../../../src/requests/batches.ts';
+import { isObject } from '../../../src/requests/checks.ts';
 
 type Body = Record<string, unknown>;
 
@@ -161,7 +162,10 @@ const reach = fc.tuple(fc.nat(), fc.oneof(drop, replace, set)).map(
     (body) => {
       const { build_requests: members } = body;
       if (!Array.isArray(members)) return body;
-      return { ...body, build_requests: members.map((member: Body, at) => (at === n % 3 ? inner(member) : member)) };
+      return {
+        ...body,
+        build_requests: members.map((member, at) => (at === n % 3 && isObject(member) ? inner(member) : member)),
+      };
     },
 );
 const change: fc.Arbitrary<Change> = fc.oneof(
@@ -190,7 +194,7 @@ function written(body: fc.Arbitrary<unknown>): fc.Arbitrary<string> {
 function mutated(good: fc.Arbitrary<Body>): fc.Arbitrary<unknown> {
   return fc.tuple(good, fc.oneof(fc.constant([]), fc.array(change, { maxLength: 2 }))).map(([body, changes]) => {
     let value: unknown = body;
-    for (const apply of changes) if (typeof value === 'object' && value !== null) value = apply(value as Body);
+    for (const apply of changes) if (isObject(value)) value = apply(value);
     return value;
   });
 }

@@ -59,18 +59,30 @@ export async function operatorsOf(w: World): Promise<Record<'branch' | 'artifact
 const sharedArtifact = (w: World) => `${w.sandbox.at.registry}/indexwright/index-db:example-index-v4.19`;
 const inRegistry = (w: World, spec: string) => spec.slice(w.sandbox.at.registry.length + 1);
 
-/** An overwriting add is complete, everything that people can see agrees, and nothing else has changed. */
-export async function expectPublished(w: World, ended: View, operator: string, before: Photograph): Promise<void> {
+/**
+ * An overwriting add is complete, everything that people can see agrees, and nothing else has changed.
+ *
+ * @param between other requests that were complete since the photograph, before this one
+ */
+export async function expectPublished(
+  w: World,
+  ended: View,
+  operator: string,
+  before: Photograph,
+  between: Pick<View, 'id'>[] = [],
+): Promise<void> {
   expect(ended).toMatchObject({ state: 'complete', state_reason: ADDED });
   const after = await w.photograph();
   const index = inRegistry(w, w.sandbox.seeded.fromIndex);
   const shared = inRegistry(w, sharedArtifact(w));
-  const output = `indexwright/iib-build:${ended.id}`;
+  const output = (id: number) => `indexwright/iib-build:${id}`;
+  const theirs = between.flatMap(({ id }) => [output(id), `${shared}-${id}`]);
   const digest = ended.index_image_resolved?.split('@')[1];
   expect(after.tags).toEqual({
     ...before.tags,
+    ...Object.fromEntries(theirs.map((tag) => [tag, expect.any(String)])),
     [index]: digest,
-    [output]: digest,
+    [output(ended.id)]: digest,
     [shared]: after.tags[`${shared}-${ended.id}`],
     [`${shared}-${ended.id}`]: expect.any(String),
   });
@@ -89,12 +101,14 @@ export async function expectUndone(w: World, ended: View, reason: string | RegEx
   await expectQuiet(w);
 }
 
-/** Nothing goes on: no pipeline runs, no job waits or is locked, no token is kept, no undo is stuck. */
+/** Nothing goes on: no pipeline runs, no delivery is open, no token is kept. */
 async function expectQuiet(w: World): Promise<void> {
-  const runs = w.sandbox.parts.kubernetes.now.store.list(RESOURCES.pipelineruns);
-  expect(runs.filter((run) => !isDone(run)).map((run) => run.metadata.name)).toEqual([]);
-  const counted = `select
-    (select count(*) from request_secrets) + (select count(*) from deliveries where ended_at is null or undo_error is not null)
-    as left`;
-  expect(await w.query(counted, z.object({ left: z.coerce.number() }))).toEqual([{ left: 0 }]);
+  const { store } = w.sandbox.parts.kubernetes.now;
+  const going = () => store.list(RESOURCES.pipelineruns).filter((run) => !isDone(run));
+  // A run that is cancelled has its `finally` tasks to do.
+  await expect.poll(() => going().map((run) => run.metadata.name), { timeout: 60_000 }).toEqual([]);
+  const left = `select (select count(*) from request_secrets)::int as secrets,
+    (select count(*) from deliveries where ended_at is null or undo_error is not null)::int as deliveries`;
+  const counts = z.object({ secrets: z.number(), deliveries: z.number() });
+  expect(await w.query(left, counts)).toEqual([{ secrets: 0, deliveries: 0 }]);
 }

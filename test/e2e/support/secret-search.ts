@@ -1,0 +1,66 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Tells which of some secrets stand in a text, however they are written there. */
+export type SecretSearch = (text: string) => string[];
+
+/**
+ * A search for secrets as they are, as parts of URLs, in hex, and in base64 of anything they are a part of.
+ *
+ * @param secrets what each is called, and the secret
+ */
+export function secretSearch(secrets: Readonly<Record<string, string>>): SecretSearch {
+  const forms = Object.entries(secrets).map(([name, secret]) => ({ name, forms: formsOf(secret) }));
+  return (text) => forms.filter((one) => one.forms.some((form) => text.includes(form))).map(({ name }) => name);
+}
+
+/** All the strings that a search for a secret looks for. */
+export function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret);
+  const plain = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), bytes.toString('hex')];
+  const base64 = [0, 1, 2].flatMap((offset) => {
+    const whole = Buffer.concat([Buffer.alloc(offset), bytes]);
+    // Only the characters that no neighbour has a part in.
+    const core = whole.toString('base64').slice(Math.ceil((offset * 8) / 6), Math.floor((whole.length * 8) / 6));
+    return [core, core.replaceAll('+', '-').replaceAll('/', '_'), encodeURIComponent(core)];
+  });
+  return [...new Set([...plain, ...base64])];
+}
+
+export interface FileTrace {
+  path: string;
+  secrets: string[];
+  /** Permission bits of the file and of the folder that it is in. */
+  mode: number;
+  folder: number;
+}
+
+/** Files below some folders that hold a secret; what goes while we look is not there. Links are not followed. */
+export function filesWithSecrets(search: SecretSearch, folders: readonly string[]): FileTrace[] {
+  return folders.flatMap((folder) => {
+    const mode = modeOf(folder);
+    if (mode === undefined) return [];
+    return entriesOf(folder).flatMap((entry): FileTrace[] => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return filesWithSecrets(search, [path]);
+      const text = entry.isFile() ? textOf(path) : undefined;
+      const secrets = text === undefined ? [] : search(text);
+      return secrets.length === 0 ? [] : [{ path, secrets, mode: modeOf(path) ?? 0, folder: mode }];
+    });
+  });
+}
+
+const gone = new Set(['ENOENT', 'ENOTDIR', 'ESRCH', 'EACCES']);
+
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (thrown) {
+    if (gone.has((thrown as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw thrown;
+  }
+}
+
+const modeOf = (path: string) => unlessGone(() => lstatSync(path).mode & 0o777);
+const entriesOf = (path: string) => unlessGone(() => readdirSync(path, { withFileTypes: true })) ?? [];
+const textOf = (path: string) => unlessGone(() => readFileSync(path, 'latin1'));
