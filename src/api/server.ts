@@ -12,6 +12,12 @@ export interface ApiServer {
 type Fetch = ReturnType<typeof createApp>['fetch'];
 
 /**
+ * Milliseconds an idle connection stays open: longer than clients and proxies keep theirs (60 s mostly), else their
+ * next request may meet its end.
+ */
+const IDLE = 75_000;
+
+/**
  * Serves the API on the configured host and port; port 0 takes a free one, `url` tells which.
  *
  * @param around put around the app, e.g. to watch its answers
@@ -21,6 +27,7 @@ export async function serveApi(options: AppOptions, around = (app: Fetch): Fetch
   const ending = new AbortController();
   const app = createApp({ ...options, closing: ending.signal });
   const server = serve({ fetch: around(app.fetch), hostname: host, port }) as Server;
+  server.keepAliveTimeout = IDLE;
   let closing = false;
   // Node leaves a kept-alive connection open that becomes idle after close(); clients would hold us up for seconds.
   server.on('request', (_request, response) => {

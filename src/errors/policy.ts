@@ -26,7 +26,6 @@ export const policy = {
   request_finished: 'user',
   request_forbidden: 'user',
   request_unreadable: 'user',
-  type_not_supported: 'user',
 
   gating_refused: 'user',
   gating_unavailable: 'transient',

@@ -5,7 +5,7 @@ import type { Log } from '../telemetry/log.ts';
 const LOCK_CLASS = 4242;
 const SWEEP_EVERY = 1000;
 /** Seconds a job that failed waits at most; one for each time it failed. */
-const LONGEST_WAIT = 10;
+const LONGEST_WAIT = 5;
 
 /** Milliseconds between two looks whether the pulse's connection still carries, and the longest wait for its answer. */
 const BEAT_EVERY = 2000;

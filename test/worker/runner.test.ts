@@ -105,6 +105,16 @@ describe('the runner', () => {
     expect(runner.numbers).toEqual([1]);
   });
 
+  test('runs a job that failed again in seconds, however often it has failed, and never gives it up', async () => {
+    await addJob(1, 'lane');
+    await query(`update graphile_worker._private_jobs
+      set attempts = 1000, max_attempts = 1000, last_error = 'stopped', run_at = now() + interval '6 hours'`);
+    const runner = counting();
+    await runner.seen(1);
+    await runner.stop();
+    expect(runner.numbers).toEqual([1]);
+  });
+
   test('goes on after the database was restarted', async () => {
     const runner = counting();
     await addJob(1, 'lane');
