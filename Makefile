@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test lint sandbox bench setup setup-demo conformance
+.PHONY: demo test lint sandbox bench soak setup setup-demo conformance
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 
@@ -21,6 +21,9 @@ test: setup lint
 lint: node_modules/.installed
 	@npm exec -- biome check --error-on-warnings .
 	@npm exec -- tsc --noEmit
+
+soak: setup ## the long tests: all versions of all real operators, 100,000 random payloads
+	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run test/e2e/sequences test/api/random.test.ts
 
 bench: setup ## speed as ratios against named baselines
 	@npm exec -- node bench/registry-reads.ts

@@ -33,7 +33,7 @@ export function wholeDatabaseEngine(
             try {
               await registryAdd(opm, db, bundles, options, around);
             } catch (first) {
-              if (!mayPass(first)) throw first;
+              if (!mayPass(first, bundles)) throw first;
               await restore();
               // A batch's order is random in opm, so the same add may pass now; the first error is the one to tell.
               await registryAdd(opm, db, bundles, options, around).catch(() => {
@@ -74,10 +74,14 @@ export function wholeDatabaseEngine(
 }
 
 /** Only refusals that may come from the random order of a batch are worth a second attempt, and failures to pull. */
-function mayPass(thrown: unknown): boolean {
+function mayPass(thrown: unknown, bundles: readonly string[]): boolean {
   if (!(thrown instanceof Failure)) return false;
   if (thrown.code === 'registry_unavailable') return true;
-  return thrown.code === 'opm_refused' && !/already exists|already added|: not found/.test(thrown.message);
+  return (
+    bundles.length > 1 &&
+    thrown.code === 'opm_refused' &&
+    !/already exists|already added|: not found/.test(thrown.message)
+  );
 }
 
 /** Runs a change with a copy at hand: the file is put back when the change fails, and the changed packages are told. */

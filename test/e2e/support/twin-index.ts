@@ -107,6 +107,16 @@ async function oneByOne(alone: OpmAlone, bundles: readonly string[]): Promise<vo
   for (const bundle of bundles) expect(await alone.add([bundle])).toBeNull();
 }
 
+/** The service tells what opm alone has said; opm prints sets in any order. */
+export function expectRefusal({ state, state_reason: reason }: View, said: string | null): void {
+  const sorted = (text: string) =>
+    text.replace(/\[([^\]]*)\]/g, (_, list: string) => `[${list.split(' ').sort().join(' ')}]`);
+  expect({ state, reason: sorted(reason) }).toEqual({
+    state: 'failed',
+    reason: sorted(`Failed to add the bundles to the index image: ${said}`),
+  });
+}
+
 /** Part by part, so that a difference is shown where it is. */
 function expectSame(ours: IndexContent, theirs: IndexContent): void {
   for (const [table, rows] of Object.entries(theirs.tables)) {
