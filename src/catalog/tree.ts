@@ -41,6 +41,7 @@ export function workspaceTree(
 ): CatalogTree {
   const configsDir = join(workspace.dir, 'configs');
   const removed = new Set<string>();
+  const included = new Set<string>();
   const paths = (name: string) => [`configs/${name}`, `configs/${DEPRECATIONS}/${name}`];
   return {
     configsDir,
@@ -50,8 +51,9 @@ export function workspaceTree(
     },
     async include(packages) {
       // What was removed would come back as it was committed.
-      const wanted = packages.filter((name) => isPackageName(name) && !removed.has(name));
+      const wanted = packages.filter((name) => isPackageName(name) && !removed.has(name) && !included.has(name));
       await workspace.include(wanted.flatMap(paths), signal);
+      for (const name of wanted) included.add(name);
     },
     async remove(name) {
       for (const path of paths(name)) await workspace.removePath(path, signal);

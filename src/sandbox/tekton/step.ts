@@ -64,5 +64,14 @@ async function commandLine(step: Step, dir: string): Promise<string[]> {
   const file = join(dir, `script-${step.name}`);
   const script = step.script.startsWith('#!') ? step.script : DEFAULT_SHEBANG + step.script;
   await writeFile(file, script, { mode: 0o700 });
-  return [file, ...step.args];
+  return [...interpreter(script), file, ...step.args];
+}
+
+/**
+ * The interpreter and its one argument, as the kernel reads a `#!` line. A file that was just written cannot be
+ * executed itself: a child forked meanwhile may still hold it open for writing (ETXTBSY).
+ */
+function interpreter(script: string): string[] {
+  const [, program, argument] = /^#![ \t]*([^ \t\n]+)[ \t]*(.*?)[ \t]*\n/.exec(script) ?? [];
+  return [program ?? '/bin/sh', ...(argument ? [argument] : [])];
 }

@@ -1,7 +1,11 @@
-import { expect, test } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { formatDuration, parseDuration } from '../../../src/sandbox/tekton/duration.ts';
 import { childName } from '../../../src/sandbox/tekton/naming.ts';
 import type { Value } from '../../../src/sandbox/tekton/schema.ts';
+import { runStep } from '../../../src/sandbox/tekton/step.ts';
 import { from, substitute } from '../../../src/sandbox/tekton/substitution.ts';
 
 test('durations are read and printed as Go does', () => {
@@ -41,4 +45,22 @@ test('variables: text, lists, objects, indexes; shell stays shell; values are no
   expect(substitute(['$(params.list[*])', 'z$(params.a)'], lookup)).toEqual(['x', 'y', 'zone']);
   expect(substitute({ value: '$(params.list[*])' }, lookup)).toEqual({ value: ['x', 'y'] });
   expect(substitute('$(date) $(params.unknown) $(params.sly)', lookup)).toBe('$(date) $(params.unknown) $(params.a)');
+});
+
+test('a script runs under the interpreter its first line names, a shell that stops at errors without one', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'indexwright-test-'));
+  onTestFinished(() => rm(dir, { recursive: true }));
+  const ran = async (script: string) => {
+    let text = '';
+    const output = (chunk: Buffer) => {
+      text += chunk;
+    };
+    const place = { dir, env: { PATH: process.env.PATH ?? '' }, signal: new AbortController().signal, output };
+    const code = await runStep({ name: 's', image: 'i', command: [], args: ['one'], env: [], script }, place);
+    return [code, text];
+  };
+  expect(await ran('echo "$1"; false; echo on')).toEqual([1, 'one\n']);
+  expect(await ran('#!/bin/sh -e\necho "$1"; false; echo on')).toEqual([1, 'one\n']);
+  expect(await ran('#! /usr/bin/env bash\n[[ $1 == o* ]] && echo bash')).toEqual([0, 'bash\n']);
+  expect(await ran('#!/no/such/shell\n')).toEqual([127, expect.stringContaining('/no/such/shell')]);
 });
