@@ -5,6 +5,7 @@ import { type Kubernetes, startKubernetes } from './kubernetes/server.ts';
 import type { Layout } from './layout.ts';
 import { type PipelinesAsCode, startPipelinesAsCode } from './pac/server.ts';
 import { startPostgres } from './postgres.ts';
+import { COMPILE_CACHE } from './program.ts';
 import { type RunningRegistry, startRegistry } from './registry.ts';
 import { RELEASE_USER } from './service-files.ts';
 import { startTekton } from './tekton/controller.ts';
@@ -63,7 +64,7 @@ export function partsOf({ path, identity }: Layout): Parts {
         dir: path('tekton'),
         env: {
           INDEXWRIGHT_OPM_DIR: TOOLS,
-          NODE_COMPILE_CACHE: path('compile-cache'),
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
         },
         log: log('tekton'),
       });

@@ -1,7 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Failure } from '../errors/failure.ts';
 import { dyingWithUs } from '../process/dying.ts';
+
+/** Shared by all programs of all sandboxes of a checkout: compiling the sources anew at each start is most of the start. */
+export const COMPILE_CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/compile');
 
 export interface RunningProgram {
   pid: number;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { childEnvironment } from '../process/run.ts';
 import type { Layout } from './layout.ts';
-import { type RunningProgram, startProgram } from './program.ts';
+import { COMPILE_CACHE, type RunningProgram, startProgram } from './program.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../bin/indexwright');
 const LOOK_AGAIN = 40;
@@ -41,8 +41,7 @@ function startService(
     args: [role, '--config', layout.path('config.yaml')],
     env: childEnvironment({
       INDEXWRIGHT_LOG_LEVEL: process.env.INDEXWRIGHT_LOG_LEVEL ?? 'info',
-      // Compiling the sources anew at each start is most of the start.
-      NODE_COMPILE_CACHE: join(layout.dir, 'compile-cache'),
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
     }),
     log: layout.path('logs', `${name}.log`),
     ready: async (signal) => {
