@@ -4,6 +4,7 @@
 #
 #   scripts/tools.sh            everything the tests need (both opm versions)
 #   scripts/tools.sh demo       what `make demo` needs (one opm)
+#   scripts/tools.sh cluster    what a real cluster needs: etcd and Kubernetes, Tekton, Pipelines-as-Code, bubblewrap
 #
 # Built binaries live outside the tree, keyed by what they are made from, so a second clone builds nothing:
 #   ${INDEXWRIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/indexwright}/bin/<name>-<key>/
@@ -20,6 +21,7 @@ fail() { printf '[tools] %s\n' "$@" >&2; exit 1; }
 # --- Debian packages -----------------------------------------------------------------------------------------------
 # program=package; a program that is on the PATH already is used as it is.
 debian=(git=git openssl=openssl skopeo=skopeo docker-registry=docker-registry)
+[ "${1:-all}" != cluster ] || debian+=(bwrap=bubblewrap)
 missing=()
 for entry in "${debian[@]}"; do
   command -v "${entry%%=*}" >/dev/null 2>&1 || missing+=("${entry#*=}")
@@ -44,46 +46,84 @@ for entry in "${debian[@]}"; do
 done
 
 # --- Go programs ---------------------------------------------------------------------------------------------------
-# go_tool NAME MODULE_DIR CGO TAGS LDFLAGS: builds the module's `tool` lines into the cache and links them as NAME.
-go_tool() {
-  local name=$1 dir=$2 cgo=$3 tags=$4 ldflags=$5 key out
-  command -v go >/dev/null 2>&1 || fail "Go is needed to build $name: install Go (see $dir/go.mod for the least version), https://go.dev/dl."
-  key=$(cat "$dir/go.mod" "$dir/go.sum" <(go env GOVERSION GOOS GOARCH) <(echo "$cgo $tags $ldflags") | sha256sum | cut -c1-16)
-  out=$cache/bin/$name-$key
-  if [ ! -x "$out/$name" ]; then
-    if [ "$cgo" = 1 ]; then
-      command -v cc >/dev/null 2>&1 || fail "a C compiler (cc) is needed to build $name: apt-get install gcc libc6-dev."
-    fi
-    local began=$SECONDS partial=$cache/bin/.$name-$key.$$
-    say "building $name from $(realpath --relative-to="$root" "$dir") (a few minutes, once per machine)"
-    rm -rf "$partial" && mkdir -p "$partial"
-    (
-      while sleep 20; do say "  … still building $name, $((SECONDS - began)) s"; done
-    ) & local ticker=$!
-    local log=$cache/bin/$name-$key.log
-    if ! (cd "$dir" && CGO_ENABLED=$cgo GOBIN=$partial GOFLAGS="-buildvcs=false -mod=readonly" \
-          nice -n 10 go install -trimpath -tags "$tags" -ldflags "$ldflags" tool) >"$log" 2>&1; then
-      kill "$ticker" 2>/dev/null || true
-      tail -n 20 "$log" >&2
-      fail "could not build $name (log: $log)." \
-           "By hand: put a $name binary with SQLite support at $out/$name, or fix Go's access to the module proxy (GOPROXY)."
-    fi
-    kill "$ticker" 2>/dev/null || true
-    wait "$ticker" 2>/dev/null || true
-    [ -x "$partial/$name" ] || mv "$partial"/* "$partial/$name"
-    rm -rf "$out" && mv "$partial" "$out"
-    say "built $name in $((SECONDS - began)) s"
+# go_programs SET MODULE_DIR CGO TAGS LDFLAGS PROGRAM...: builds the module's `tool` lines (or, where it has a main.go,
+# that) into the cache as one folder of programs, and leaves the folder's path in $out. Where the module has a `config-from`
+# file, the named module's config/ folder is copied beside the programs, so that nothing needs Go or its caches at run time.
+go_programs() {
+  local set=$1 dir=$2 cgo=$3 tags=$4 ldflags=$5 key sources=("$2/go.mod" "$2/go.sum") name=$1 what=tool
+  shift 5
+  command -v go >/dev/null 2>&1 || fail "Go is needed to build $set: install Go (see $dir/go.mod for the least version), https://go.dev/dl."
+  [ ! -e "$dir/main.go" ] || { sources+=("$dir/main.go"); what=.; }
+  [ ! -e "$dir/config-from" ] || sources+=("$dir/config-from")
+  key=$(cat "${sources[@]}" <(go env GOVERSION GOOS GOARCH) <(echo "$cgo $tags $ldflags") | sha256sum | cut -c1-16)
+  out=$cache/bin/$set-$key
+  [ ! -d "$out" ] || return 0
+  if [ "$cgo" = 1 ]; then
+    command -v cc >/dev/null 2>&1 || fail "a C compiler (cc) is needed to build $set: apt-get install gcc libc6-dev."
   fi
-  ln -sfn "$out/$name" "$links/$name"
+  # One build at a time, also of two clones: the second finds what the first has built.
+  exec 9>"$cache/bin/.lock"
+  if command -v flock >/dev/null 2>&1; then
+    flock -n 9 || { say "waiting for another build on this machine"; flock 9; }
+    if [ -d "$out" ]; then exec 9>&-; return 0; fi
+  fi
+  local began=$SECONDS partial=$cache/bin/.$set-$key.$$ log=$cache/bin/$set-$key.log
+  say "building $set from $(realpath --relative-to="$root" "$dir") (a few minutes, once per machine)"
+  rm -rf "$partial" && mkdir -p "$partial"
+  (
+    while sleep 20; do say "  … still building $set, $((SECONDS - began)) s"; done
+  ) 9>&- & local ticker=$!
+  if ! {
+    (cd "$dir" && CGO_ENABLED=$cgo GOBIN=$partial GOFLAGS="-buildvcs=false -mod=readonly" \
+      nice -n 19 go install -trimpath -tags "$tags" -ldflags "$ldflags" "$what") &&
+    if [ -e "$dir/config-from" ]; then copy_config "$dir" "$partial"; fi
+  } >"$log" 2>&1; then
+    kill "$ticker" 2>/dev/null || true
+    tail -n 20 "$log" >&2
+    fail "could not build $set (log: $log)." \
+         "By hand: put the programs ($*) into $out, or fix Go's access to the module proxy (GOPROXY)."
+  fi
+  kill "$ticker" 2>/dev/null || true
+  wait "$ticker" 2>/dev/null || true
+  # `go install` names a program after its package; a set of one program has the name asked for.
+  [ $# != 1 ] || [ -x "$partial/$1" ] || mv "$partial"/* "$partial/$1"
+  for name in "$@"; do
+    [ -x "$partial/$name" ] || fail "$set was built, but without $name (log: $log)."
+  done
+  rm -rf "$out" && mv "$partial" "$out"
+  exec 9>&-
+  say "built $set in $((SECONDS - began)) s"
+}
+
+# copy_config MODULE_DIR TO: copies config/ of the module named in MODULE_DIR/config-from.
+copy_config() {
+  local from
+  from=$(cd "$1" && go list -m -f '{{.Dir}}' "$(cat config-from)") && [ -d "$from/config" ] &&
+    cp -r "$from/config" "$2/config" && chmod -R u+w "$2/config"
 }
 
 opm() {
-  go_tool "opm-$1" "$root/tools/opm/$1" 1 json1,containers_image_openpgp \
-    "-s -w -X github.com/operator-framework/operator-registry/cmd/opm/version.opmVersion=$1"
+  go_programs "opm-$1" "$root/tools/opm/$1" 1 json1,containers_image_openpgp \
+    "-s -w -X github.com/operator-framework/operator-registry/cmd/opm/version.opmVersion=$1" "opm-$1"
+  ln -sfn "$out/opm-$1" "$links/opm-$1"
+}
+
+# The parts of a real cluster are folders, not single programs: .tools/kubernetes, .tools/tekton, .tools/pac.
+cluster() {
+  local version=v1.36.3 of=k8s.io/component-base/version
+  go_programs kubernetes "$root/tools/cluster" 0 "" \
+    "-s -w -X $of.gitVersion=$version -X $of.gitMajor=1 -X $of.gitMinor=36" testcluster
+  ln -sfn "$out" "$root/.tools/kubernetes"
+  go_programs tekton "$root/tools/tekton" 0 "" "-s -w" controller entrypoint resolvers webhook
+  ln -sfn "$out" "$root/.tools/tekton"
+  go_programs pac "$root/tools/pac" 0 "" "-s -w" \
+    pipelines-as-code-controller pipelines-as-code-watcher pipelines-as-code-webhook
+  ln -sfn "$out" "$root/.tools/pac"
 }
 
 case "${1:-all}" in
   demo) opm v1.48.0 ;;
   all) opm v1.48.0; opm v1.73.0 ;;
-  *) fail "unknown set of tools: $1 (all, demo)" ;;
+  cluster) cluster ;;
+  *) fail "unknown set of tools: $1 (all, demo, cluster)" ;;
 esac
