@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test lint sandbox bench soak setup setup-demo conformance
+.PHONY: demo test test-cluster lint sandbox bench soak setup setup-demo conformance
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 
@@ -17,6 +17,11 @@ sandbox: setup-demo ## everything the service talks to, on loopback, until Ctrl-
 
 test: setup lint
 	@npm exec -- vitest run
+
+test-cluster: setup ## the same requests on real programs: Kubernetes, Tekton, Pipelines-as-Code
+	@if scripts/tools.sh cluster; then npm exec -- vitest run --config vitest.cluster.config.ts; \
+	elif [ -n "$$CI" ]; then exit 1; \
+	else echo "[test-cluster] SKIPPED: the programs of a real cluster cannot be had here (the reason stands above)" >&2; fi
 
 lint: node_modules/.installed
 	@npm exec -- biome check --error-on-warnings .

@@ -61,10 +61,10 @@ go_programs() {
   if [ "$cgo" = 1 ]; then
     command -v cc >/dev/null 2>&1 || fail "a C compiler (cc) is needed to build $set: apt-get install gcc libc6-dev."
   fi
-  # One build at a time, also of two clones: the second finds what the first has built.
-  exec 9>"$cache/bin/.lock"
+  # One build of a set at a time, also for two clones: the second finds what the first has built.
+  exec 9>"$cache/bin/.$set.lock"
   if command -v flock >/dev/null 2>&1; then
-    flock -n 9 || { say "waiting for another build on this machine"; flock 9; }
+    flock -n 9 || { say "$set is being built by somebody else on this machine: waiting"; flock 9; }
     if [ -d "$out" ]; then exec 9>&-; return 0; fi
   fi
   local began=$SECONDS partial=$cache/bin/.$set-$key.$$ log=$cache/bin/$set-$key.log

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { describe } from '../errors/failure.ts';
 import { mask } from '../telemetry/secrets.ts';
 
@@ -82,8 +82,13 @@ const sandbox = program
   .description('bring up everything the service talks to, on loopback')
   .option('--dir <dir>', 'where it keeps its data', '.sandbox')
   .option('--no-service', 'leave api and worker out')
-  .action(async ({ dir, service }) =>
-    (await import('./sandbox.ts')).runSandbox(dir, service ? 'with-service' : 'alone'),
+  .addOption(
+    new Option('--cluster <kind>', 'imitate Kubernetes, Tekton and Pipelines-as-Code, or run the programs themselves')
+      .choices(['imitated', 'real'])
+      .default('imitated'),
+  )
+  .action(async ({ dir, service, cluster }) =>
+    (await import('./sandbox.ts')).runSandbox(dir, { cluster, service: service ? 'with-service' : 'alone' }),
   );
 
 sandbox

@@ -3,17 +3,21 @@ import { readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient } from '../registry/client.ts';
 import { pushBundleImage } from '../sandbox/bundle-image.ts';
 import { pushFragmentImage } from '../sandbox/fragment-image.ts';
-import { existingLayout } from '../sandbox/layout.ts';
+import { type ClusterKind, existingLayout } from '../sandbox/layout.ts';
 import { makeIndex as makeSandboxIndex } from '../sandbox/make-index.ts';
-import { startSandbox } from '../sandbox/sandbox.ts';
+import { startRealSandbox, startSandbox } from '../sandbox/sandbox.ts';
 
 /** `indexwright sandbox`: up until SIGTERM or SIGINT, then everything is stopped and the data kept. */
-export async function runSandbox(dir: string, service: 'with-service' | 'alone'): Promise<void> {
+export async function runSandbox(
+  dir: string,
+  { cluster, service }: { cluster: ClusterKind; service: 'with-service' | 'alone' },
+): Promise<void> {
   const stopAsked = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve());
   });
   const say = (line: string) => process.stdout.write(`${line}\n`);
-  const sandbox = await startSandbox({ dir, service, say });
+  const start = { imitated: startSandbox, real: startRealSandbox }[cluster];
+  const sandbox = await start({ dir, service, say });
   say(`environment   ${sandbox.layout.path('env')}`);
   say('ready');
   await stopAsked;

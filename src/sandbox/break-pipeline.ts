@@ -1,35 +1,42 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { type Document, parseAllDocuments } from 'yaml';
 import { pushBranchContent } from './catalog-repository.ts';
+
+/** The catalog branch whose pipeline is changed, and who pushes the commit. */
+export interface PipelineChange {
+  catalogRepoUrl: string;
+  branch: string;
+  token: string;
+}
 
 /**
  * Adds a task that refuses everything to the pipeline of a catalog branch, by a commit, as a team would add a policy
  * check of its own.
  */
-export async function breakPipeline({
-  catalogRepoUrl,
-  branch,
-  token,
-}: {
-  catalogRepoUrl: string;
-  branch: string;
-  token: string;
-}): Promise<void> {
+export function breakPipeline(change: PipelineChange): Promise<void> {
+  return changePipeline(change, 'Check the policy before the build', (run) =>
+    run.addIn(['spec', 'pipelineSpec', 'tasks'], run.createNode(REFUSING_TASK)),
+  );
+}
+
+/** Changes the PipelineRun templates of a catalog branch by a commit. @param edit changes the document it is given */
+export async function changePipeline(
+  { catalogRepoUrl, branch, token }: PipelineChange,
+  message: string,
+  edit: (run: Document) => void,
+): Promise<void> {
   await pushBranchContent(
     { id: 0, webUrl: catalogRepoUrl },
     {
       branch,
       token,
-      message: 'Check the policy before the build',
+      message,
       fill: async (dir) => {
         for (const name of await readdir(join(dir, '.tekton'))) {
           const file = join(dir, '.tekton', name);
           const documents = parseAllDocuments(await readFile(file, 'utf8'));
-          for (const document of documents) {
-            if (document.get('kind') !== 'PipelineRun') continue;
-            document.addIn(['spec', 'pipelineSpec', 'tasks'], document.createNode(REFUSING_TASK));
-          }
+          for (const document of documents) if (document.get('kind') === 'PipelineRun') edit(document);
           await writeFile(file, documents.map(String).join('---\n'));
         }
       },

@@ -14,12 +14,17 @@ const Secret = z.string().min(16);
  * it starts again.
  */
 const Identity = z.object({
+  /** Fixed with the directory: what is in the one kind of cluster is not in the other. */
+  cluster: z.enum(['imitated', 'real']).default('imitated'),
   ports: z.record(z.enum(PARTS), z.number().int()),
   registryUsers: z.object({ service: Secret, pipeline: Secret, release: Secret }),
   webhookToken: Secret,
   secretKey: Secret,
 });
 export type Identity = z.infer<typeof Identity>;
+
+/** Whether Kubernetes, Tekton and Pipelines-as-Code are imitations in this process or the programs themselves. */
+export type ClusterKind = Identity['cluster'];
 
 /** Where things lie in a sandbox directory. */
 export interface Layout {
@@ -28,8 +33,12 @@ export interface Layout {
   path(...parts: string[]): string;
 }
 
-/** Opens a sandbox directory, or makes one with free ports and new secrets. */
-export async function openLayout(directory: string): Promise<Layout> {
+/**
+ * Opens a sandbox directory, or makes one with free ports and new secrets.
+ *
+ * @throws Failure `configuration_invalid` when it belongs to the other kind of cluster
+ */
+export async function openLayout(directory: string, cluster: ClusterKind): Promise<Layout> {
   const dir = resolve(directory);
   const path = (...parts: string[]) => join(dir, ...parts);
   // Postgres runs as another user and must get through to its own folder; what is private says so itself.
@@ -38,8 +47,15 @@ export async function openLayout(directory: string): Promise<Layout> {
     mkdirSync(path(name), { recursive: true, mode: 0o700 });
   }
   const file = path('identity.json');
-  if (!existsSync(file)) writePrivate(file, JSON.stringify(await newIdentity(), null, 2));
-  return { dir, path, identity: readIdentity(file) };
+  if (!existsSync(file)) writePrivate(file, JSON.stringify(await newIdentity(cluster), null, 2));
+  const identity = readIdentity(file);
+  if (identity.cluster !== cluster) {
+    throw new Failure(
+      'configuration_invalid',
+      `The sandbox in ${dir} was made with --cluster ${identity.cluster}: start it so, or take another directory`,
+    );
+  }
+  return { dir, path, identity };
 }
 
 /**
@@ -67,10 +83,11 @@ function readIdentity(file: string): Identity {
   return identity;
 }
 
-async function newIdentity(): Promise<Identity> {
+async function newIdentity(cluster: ClusterKind): Promise<Identity> {
   const ports = await freePorts(PARTS.length);
   const secret = () => randomBytes(18).toString('hex');
   return {
+    cluster,
     ports: Object.fromEntries(PARTS.map((part, at) => [part, ports[at]])) as Identity['ports'],
     registryUsers: { service: secret(), pipeline: secret(), release: secret() },
     webhookToken: secret(),

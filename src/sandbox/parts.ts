@@ -4,6 +4,7 @@ import { type GitLab, startGitLab } from './gitlab/server.ts';
 import { type Kubernetes, startKubernetes } from './kubernetes/server.ts';
 import type { Layout } from './layout.ts';
 import { type PipelinesAsCode, startPipelinesAsCode } from './pac/server.ts';
+import { type Part, part } from './part.ts';
 import { startPostgres } from './postgres.ts';
 import { COMPILE_CACHE } from './program.ts';
 import { type RunningRegistry, startRegistry } from './registry.ts';
@@ -14,71 +15,37 @@ import type { TektonFaults } from './tekton/faults.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 export const TOOLS = join(ROOT, '.tools', 'bin');
 
-/** One of the sandbox's servers: it can be stopped and started again at its address, with what it kept. */
-export interface Part<T> {
-  /** The running server; a thrown Error while it is stopped. */
-  readonly now: T;
-  start(): Promise<void>;
-  stop(): Promise<void>;
+/** How a cluster is reached, imitated or real; all that the sandbox itself may know of it. */
+export interface ClusterAddress {
+  url: string;
+  caFile: string;
+  /** File for kubectl and client libraries, as admin. */
+  kubeconfig: string;
 }
 
-function part<T>(name: string, begin: () => Promise<T>, end: (running: T) => Promise<void>): Part<T> {
-  let running: T | undefined;
-  return {
-    get now() {
-      if (running === undefined) throw new Error(`${name} is not running`);
-      return running;
-    },
-    async start() {
-      running ??= await begin();
-    },
-    async stop() {
-      const stopping = running;
-      running = undefined;
-      if (stopping !== undefined) await end(stopping);
-    },
-  };
+/** Where GitLab's webhooks go. */
+export interface HookAddress {
+  url: string;
 }
+
+/** API server and the controllers that run on it, as imitated in this process; they can be made to fail. */
+export type ImitatedCluster = Kubernetes & { tekton: TektonFaults };
 
 /** Everything the service talks to. */
-export interface Parts {
+export interface Parts<Cluster extends ClusterAddress = ImitatedCluster, Hooks extends HookAddress = PipelinesAsCode> {
   postgres: Part<{ url: string }>;
   registry: Part<RunningRegistry>;
   gitlab: Part<GitLab>;
-  /** API server and the controllers that run on it. */
-  kubernetes: Part<Kubernetes & { tekton: TektonFaults }>;
-  pipelinesAsCode: Part<PipelinesAsCode>;
+  kubernetes: Part<Cluster>;
+  pipelinesAsCode: Part<Hooks>;
 }
+export type AnyParts = Parts<ClusterAddress, HookAddress>;
 
-/** Describes the parts of a sandbox; nothing runs yet. A `DATABASE_URL` in the environment takes the place of our Postgres. */
-export function partsOf({ path, identity }: Layout): Parts {
+const logOf = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', name);
+
+/** Describes the parts that are the same for both kinds of cluster; nothing runs yet. A `DATABASE_URL` in the environment takes the place of our Postgres. */
+export function commonParts({ path, identity }: Layout): Pick<AnyParts, 'postgres' | 'registry' | 'gitlab'> {
   const { ports, registryUsers } = identity;
-  const log = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', name);
-  const kubernetes = part(
-    'kubernetes',
-    async () => {
-      const server = await startKubernetes({ dir: path('kubernetes'), port: ports.kubernetes });
-      const tekton = await startTekton({
-        store: server.store,
-        logs: server.logs,
-        dir: path('tekton'),
-        env: {
-          INDEXWRIGHT_OPM_DIR: TOOLS,
-          NODE_COMPILE_CACHE: COMPILE_CACHE,
-        },
-        log: log('tekton'),
-      });
-      return {
-        ...server,
-        tekton: tekton.faults,
-        close: async () => {
-          await tekton.close();
-          await server.close();
-        },
-      };
-    },
-    (server) => server.close(),
-  );
   return {
     postgres: part(
       'postgres',
@@ -107,17 +74,50 @@ export function partsOf({ path, identity }: Layout): Parts {
     ),
     gitlab: part(
       'gitlab',
-      () => startGitLab({ dir: path('gitlab'), port: ports.gitlab, log: log('gitlab') }),
+      () => startGitLab({ dir: path('gitlab'), port: ports.gitlab, log: logOf('gitlab') }),
       (gitlab) => gitlab.close(),
     ),
+  };
+}
+
+/** Describes the parts of a sandbox whose cluster is imitated; nothing runs yet. */
+export function imitatedParts(layout: Layout): Parts {
+  const { path, identity } = layout;
+  const kubernetes = part<ImitatedCluster>(
+    'kubernetes',
+    async () => {
+      const server = await startKubernetes({ dir: path('kubernetes'), port: identity.ports.kubernetes });
+      const tekton = await startTekton({
+        store: server.store,
+        logs: server.logs,
+        dir: path('tekton'),
+        env: {
+          INDEXWRIGHT_OPM_DIR: TOOLS,
+          NODE_COMPILE_CACHE: COMPILE_CACHE,
+        },
+        log: logOf('tekton'),
+      });
+      return {
+        ...server,
+        tekton: tekton.faults,
+        close: async () => {
+          await tekton.close();
+          await server.close();
+        },
+      };
+    },
+    (server) => server.close(),
+  );
+  return {
+    ...commonParts(layout),
     kubernetes,
     pipelinesAsCode: part(
       'pipelines-as-code',
       () =>
         startPipelinesAsCode({
-          port: ports.pipelinesAsCode,
+          port: identity.ports.pipelinesAsCode,
           store: kubernetes.now.store,
-          log: log('pipelines-as-code'),
+          log: logOf('pipelines-as-code'),
         }),
       (pac) => pac.close(),
     ),

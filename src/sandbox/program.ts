@@ -17,6 +17,12 @@ export interface RunningProgram {
   ended: Promise<number | null>;
 }
 
+/** How to end the programs that run; there are more of them than listeners one may add to the process without a warning. */
+const running = new Set<() => void>();
+process.on('exit', () => {
+  for (const kill of running) kill();
+});
+
 /**
  * Starts a long-running program whose output goes to a file. It ends with this process.
  *
@@ -41,8 +47,8 @@ export async function startProgram({
   const child = spawn(...dyingWithUs(file, args), { env, stdio: ['ignore', output, output] });
   const ended = endOf(child);
   const killNow = () => void child.kill('SIGKILL');
-  process.on('exit', killNow);
-  void ended.finally(() => process.off('exit', killNow));
+  running.add(killNow);
+  void ended.finally(() => running.delete(killNow));
 
   const waiting = new AbortController();
   const endedEarly = ended.then((code) => {

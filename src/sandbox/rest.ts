@@ -4,10 +4,12 @@ import { Failure } from '../errors/failure.ts';
 
 /** Calls a JSON API as the sandbox's administrator; of the answer, only what `schema` asks for. */
 export type Rest = <Schema extends z.ZodType>(
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   schema: Schema,
   body?: unknown,
+  /** What the body is, where it is not plain JSON: which kind of patch. */
+  contentType?: string,
 ) => Promise<z.infer<Schema>>;
 
 /**
@@ -20,11 +22,11 @@ export type Rest = <Schema extends z.ZodType>(
 export function restClient(base: string, headers: Record<string, string>, { ca }: { ca?: string } = {}): Rest {
   // Connections are not kept: a client lives for a few calls, and must not keep a server from closing.
   const dispatcher = new Agent({ pipelining: 0, ...(ca === undefined ? {} : { connect: { ca } }) });
-  return async (method, path, schema, body) => {
+  return async (method, path, schema, body, contentType = 'application/json') => {
     const answer = await fetch(`${base}${path}`, {
       method,
       dispatcher,
-      headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: { ...headers, ...(body === undefined ? {} : { 'content-type': contentType }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await answer.text();

@@ -7,9 +7,11 @@ import { createRegistryClient, type RegistryClient } from '../registry/client.ts
 import { makeBinaryImage } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
 import { makeBundleRepository } from './bundle-repository.ts';
+import { type RealParts, realParts } from './cluster/parts.ts';
 import { type Layout, openLayout, writePrivate } from './layout.ts';
 import { makeIndex } from './make-index.ts';
-import { type Parts, partsOf, TOOLS } from './parts.ts';
+import { allUp } from './part.ts';
+import { type AnyParts, imitatedParts, type Parts, TOOLS } from './parts.ts';
 import type { RunningProgram } from './program.ts';
 import { startApi, startWorker } from './service.ts';
 import {
@@ -39,9 +41,9 @@ export interface SandboxOptions {
   say?: (line: string) => void;
 }
 
-export interface Sandbox {
+export interface Sandbox<Of extends AnyParts = Parts> {
   layout: Layout;
-  parts: Parts;
+  parts: Of;
   at: Addresses;
   seeded: Seeded;
   /** What the service itself may do in the registry. */
@@ -52,11 +54,30 @@ export interface Sandbox {
   stop(): Promise<void>;
 }
 
-/** Brings up everything on loopback, seeded with an index of real content; on a directory that was used before, as it was. */
+/**
+ * Brings up everything on loopback, seeded with an index of real content; on a directory that was used before, as it was.
+ * The cluster is imitated in this process.
+ *
+ * @throws Failure `configuration_invalid` when the directory holds a sandbox with a real cluster
+ */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { dir, service, deadlines = {}, settings = () => ({}), say = () => {} } = options;
-  const layout = await openLayout(dir);
-  const parts = partsOf(layout);
+  const layout = await openLayout(options.dir, 'imitated');
+  return startOn(layout, imitatedParts(layout), options);
+}
+
+/**
+ * The same on the programs themselves: Kubernetes, Tekton, Pipelines-as-Code (docs/sandbox.md). One at a time on a machine.
+ *
+ * @throws Failure `configuration_invalid` when the directory holds a sandbox with an imitated cluster, or the programs
+ *   are not there or their port is taken; `process_failed` when one of them does not start
+ */
+export async function startRealSandbox(options: SandboxOptions): Promise<Sandbox<RealParts>> {
+  const layout = await openLayout(options.dir, 'real');
+  return startOn(layout, realParts(layout), options);
+}
+
+async function startOn<Of extends AnyParts>(layout: Layout, parts: Of, options: SandboxOptions): Promise<Sandbox<Of>> {
+  const { service, deadlines = {}, settings = () => ({}), say = () => {} } = options;
   const programs: RunningProgram[] = [];
   const stop = async () => {
     await Promise.all(programs.map((program) => program.stop()));
@@ -85,7 +106,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       programs.push(program);
       return program;
     };
-    const sandbox: Sandbox = {
+    const sandbox: Sandbox<Of> = {
       layout,
       parts,
       at,
@@ -107,14 +128,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-/** Waits for all, also when one has failed: a part that is still starting could not be stopped. */
-async function allUp(starts: readonly Promise<unknown>[]): Promise<void> {
-  for (const start of await Promise.allSettled(starts)) {
-    if (start.status === 'rejected') throw start.reason;
-  }
-}
-
-function addressesOf({ path, identity }: Layout, parts: Parts): Addresses {
+function addressesOf({ path, identity }: Layout, parts: AnyParts): Addresses {
   const kubernetes = parts.kubernetes.now;
   return {
     databaseUrl: parts.postgres.now.url,

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { workerRules } from './kubernetes/access.ts';
+import { registerSecret } from '../telemetry/secrets.ts';
+import { applyTo, type Manifest } from './apply.ts';
 import { type Layout, writePrivate } from './layout.ts';
-import type { Parts } from './parts.ts';
-import { Anything, type Rest, restClient } from './rest.ts';
+import type { AnyParts } from './parts.ts';
+import { type Rest, restClient } from './rest.ts';
 import { dockerConfig, NAMESPACE } from './service-files.ts';
 
 /** GitLab user the service acts as. */
@@ -14,7 +15,10 @@ export const PIPELINES_USER = 'pipelines-as-code';
 /** GitLab user of people who look at the sandbox; may review and merge. */
 const PERSON = 'release-engineer';
 
-const SERVICE_ACCOUNT = 'indexwright-worker';
+/** The worker's account in the cluster. */
+export const SERVICE_ACCOUNT = 'indexwright-worker';
+/** What the pipelines of tekton/ run as. */
+const BUILD_ACCOUNT = 'indexwright-build';
 const REGISTRY_SECRET = 'registry-push';
 const GITLAB_SECRET = 'gitlab';
 
@@ -23,22 +27,29 @@ const Kubeconfig = z.object({
   users: z.array(z.object({ user: z.object({ token: z.string() }) })),
 });
 
-/** The administrator's client of the sandbox's cluster; absolute API paths. */
-export function clusterAdmin(layout: Layout): Rest {
+/** Address, authority (PEM) and administrator's token of the sandbox's cluster, of whichever kind, from its kubeconfig. */
+export function clusterAccess(layout: Layout): { server: string; ca: string; token: string } {
   const { clusters, users } = Kubeconfig.parse(parse(readFileSync(layout.path('kubernetes', 'kubeconfig'), 'utf8')));
   const [cluster, user] = [clusters[0]?.cluster, users[0]?.user];
   if (cluster === undefined || user === undefined) throw new Error('the kubeconfig of the sandbox names no cluster');
   const ca = Buffer.from(cluster['certificate-authority-data'], 'base64').toString('utf8');
-  return restClient(cluster.server, { authorization: `Bearer ${user.token}` }, { ca });
+  return { server: cluster.server, ca, token: user.token };
+}
+
+/** The administrator's client of the sandbox's cluster; absolute API paths. */
+export function clusterAdmin(layout: Layout): Rest {
+  const { server, ca, token } = clusterAccess(layout);
+  return restClient(server, { authorization: `Bearer ${token}` }, { ca });
 }
 
 /**
  * What a platform team sets up once for a tenant: GitLab users with tokens, the namespace with its secrets, the
- * worker's ServiceAccount with the rights it needs and no others. Kept once made.
+ * worker's ServiceAccount with the rights it needs and no others. All of it by the protocols of GitLab and Kubernetes, so
+ * it is the same for both kinds of cluster; safe to repeat.
  *
  * @returns the token people use in GitLab
  */
-export async function ensureTenant(layout: Layout, parts: Parts): Promise<{ clientToken: string }> {
+export async function ensureTenant(layout: Layout, parts: AnyParts): Promise<{ clientToken: string }> {
   const { path, identity } = layout;
   const gitlab = parts.gitlab.now;
   const files = {
@@ -49,24 +60,70 @@ export async function ensureTenant(layout: Layout, parts: Parts): Promise<{ clie
   for (const [username, file] of Object.entries(files)) {
     if (!existsSync(file)) writePrivate(file, gitlab.createUser({ username, admin: username === PERSON }).token);
   }
-  const { token } = parts.kubernetes.now.access.serviceAccount(NAMESPACE, SERVICE_ACCOUNT, workerRules(NAMESPACE));
-  writePrivate(path('secrets', 'kubernetes-token'), token);
-
   const cluster = clusterAdmin(layout);
-  await ensure(cluster, '/api/v1/namespaces', { metadata: { name: NAMESPACE } });
+  const apply = applyTo(cluster);
   const docker = dockerConfig(parts.registry.now.host, 'pipeline', identity.registryUsers.pipeline);
-  await ensure(cluster, `/api/v1/namespaces/${NAMESPACE}/secrets`, {
-    metadata: { name: REGISTRY_SECRET },
-    data: { 'config.json': base64(docker) },
-  });
-  await ensure(cluster, `/api/v1/namespaces/${NAMESPACE}/secrets`, {
-    metadata: { name: GITLAB_SECRET },
-    data: {
-      token: base64(readFileSync(files[PIPELINES_USER], 'utf8')),
-      webhook: base64(identity.webhookToken),
-    },
-  });
+  await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
+  for (const object of workerAccount(NAMESPACE)) await apply(object);
+  await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: BUILD_ACCOUNT, namespace: NAMESPACE } });
+  await apply(secret(REGISTRY_SECRET, { 'config.json': docker }));
+  const webhook = identity.webhookToken;
+  await apply(secret(GITLAB_SECRET, { token: readFileSync(files[PIPELINES_USER], 'utf8'), webhook }));
+  writePrivate(path('secrets', 'kubernetes-token'), await tokenOf(cluster, SERVICE_ACCOUNT));
   return { clientToken: readFileSync(files[PERSON], 'utf8') };
+}
+
+/** The worker's ServiceAccount with what it needs to follow runs, cancel them and read the log of a failed step (konflux-and-gitlab.md §5). */
+export function workerAccount(namespace: string): Manifest[] {
+  const metadata = { name: SERVICE_ACCOUNT, namespace };
+  const rbac = 'rbac.authorization.k8s.io';
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata,
+      rules: [
+        { apiGroups: ['tekton.dev'], resources: ['pipelineruns'], verbs: ['get', 'list', 'watch', 'patch'] },
+        { apiGroups: ['tekton.dev'], resources: ['taskruns'], verbs: ['get', 'list', 'watch'] },
+        { apiGroups: [''], resources: ['pods', 'pods/log'], verbs: ['get', 'list'] },
+      ],
+    },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata,
+      subjects: [{ kind: 'ServiceAccount', name: SERVICE_ACCOUNT, namespace }],
+      roleRef: { apiGroup: rbac, kind: 'Role', name: SERVICE_ACCOUNT },
+    },
+  ];
+}
+
+/** Seconds: longer than any sandbox is used without being started again. */
+const TOKEN_LIFE = 90 * 24 * 3600;
+
+/** A token of a service account in the tenant's namespace, good until the account goes. */
+export async function tokenOf(cluster: Rest, account: string): Promise<string> {
+  const TokenRequest = z.object({ status: z.object({ token: z.string() }) });
+  const path = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${account}/token`;
+  const asked = {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { expirationSeconds: TOKEN_LIFE },
+  };
+  const { token } = (await cluster('POST', path, TokenRequest, asked)).status;
+  registerSecret(token);
+  return token;
+}
+
+function secret(name: string, data: Record<string, string>): Manifest {
+  const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace: NAMESPACE },
+    data: Object.fromEntries(encoded),
+  };
 }
 
 /**
@@ -77,11 +134,11 @@ export async function ensureRepositoryObject(
   cluster: Rest,
   of: { gitlabUrl: string; projectUrl: string; output: string; insecure: string[] },
 ): Promise<void> {
-  const name = of.projectUrl.split('/').at(-1);
-  await ensure(cluster, `/apis/pipelinesascode.tekton.dev/v1alpha1/namespaces/${NAMESPACE}/repositories`, {
+  const name = of.projectUrl.split('/').at(-1) as string;
+  await applyTo(cluster)({
     apiVersion: 'pipelinesascode.tekton.dev/v1alpha1',
     kind: 'Repository',
-    metadata: { name },
+    metadata: { name, namespace: NAMESPACE },
     spec: {
       url: of.projectUrl,
       git_provider: {
@@ -98,18 +155,4 @@ export async function ensureRepositoryObject(
       ],
     },
   });
-}
-
-interface Draft {
-  metadata: { name: string | undefined };
-  [field: string]: unknown;
-}
-
-async function ensure(cluster: Rest, collection: string, object: Draft): Promise<void> {
-  const known = await cluster('GET', `${collection}/${object.metadata.name}`, Anything).catch(() => null);
-  if (known === null) await cluster('POST', collection, Anything, object);
-}
-
-function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
 }

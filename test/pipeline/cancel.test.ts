@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { workerRules } from '../../src/sandbox/kubernetes/access.ts';
 import { RESOURCES } from '../../src/sandbox/kubernetes/object.ts';
 import { Refusal } from '../../src/sandbox/kubernetes/refusal.ts';
 import { registerSecret } from '../../src/telemetry/secrets.ts';
-import { clusterWorld, type StartedRun, type World } from './world.ts';
+import { clusterWorld, type StartedRun, type World, workerRules } from './world.ts';
 
 const sha = 'b'.repeat(40);
 const namespace = 'tenant';
@@ -15,7 +14,7 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 const runOf = ({ name, uid }: StartedRun) => ({ name, uid, sha, template: null });
-const readRules = workerRules(namespace).map((rule) => ({
+const readRules = workerRules.map((rule) => ({
   ...rule,
   verbs: rule.verbs.filter((verb) => verb !== 'patch'),
 }));
@@ -126,7 +125,7 @@ test('one endless line is cut', async () => {
 
 test('no excerpt where logs may not be read, where there are none, or while the API is away', async () => {
   const run = failedRun('secret\n');
-  const [runs, taskRuns] = workerRules(namespace);
+  const [runs, taskRuns] = workerRules;
   expect(
     await world.connect({ rules: [runs, taskRuns].filter((rule) => rule !== undefined) }).failureExcerpt(run),
   ).toBeNull();

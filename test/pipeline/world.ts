@@ -1,14 +1,25 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { createCluster } from '../../src/pipeline/cluster.ts';
-import { type Rule, workerRules } from '../../src/sandbox/kubernetes/access.ts';
+import type { Rule } from '../../src/sandbox/kubernetes/access.ts';
 import { RESOURCES } from '../../src/sandbox/kubernetes/object.ts';
 import { type Kubernetes, startKubernetes } from '../../src/sandbox/kubernetes/server.ts';
+import { workerAccount } from '../../src/sandbox/tenant.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 
 const PAC = 'pipelinesascode.tekton.dev';
 const namespace = 'tenant';
+
+const Rules = z.array(
+  z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) }),
+);
+
+/** What the worker's Role allows: runs, task runs, pods. */
+export const workerRules: Rule[] = workerAccount(namespace)
+  .flatMap(({ rules }) => Rules.safeParse(rules).data ?? [])
+  .map(({ apiGroups, ...rule }) => ({ ...rule, groups: apiGroups, namespaces: [namespace] }));
 
 /** A PipelineRun's life as Pipelines-as-Code and Tekton write it. */
 export interface StartedRun {
@@ -95,7 +106,7 @@ export async function clusterWorld(): Promise<World> {
       };
     },
 
-    connect({ poll = 60_000, call = 2_000, rules = workerRules(namespace) } = {}) {
+    connect({ poll = 60_000, call = 2_000, rules = workerRules } = {}) {
       const { token, tokenFile } = kubernetes.access.serviceAccount(namespace, 'worker', rules);
       const target = { url: kubernetes.url, namespace, tokenFile, caFile: kubernetes.caFile };
       const client = createCluster(target, { call, poll, log });

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { registerSecret } from '../../telemetry/secrets.ts';
 import type { Call } from './call.ts';
+import { RESOURCES } from './object.ts';
+import { boundRules } from './rbac.ts';
 import { Refusal } from './refusal.ts';
+import type { Store } from './store.ts';
 
 const Rule = z.object({
   verbs: z.array(z.string()),
@@ -17,32 +20,28 @@ const Rule = z.object({
 /** Who may do what where: a Role and its RoleBindings in one. */
 export type Rule = z.infer<typeof Rule>;
 
-const Account = z.object({ user: z.string(), token: z.string(), rules: z.array(Rule) });
+const Account = z.object({
+  user: z.string(),
+  token: z.string(),
+  rules: z.array(Rule),
+  /** Of the ServiceAccount the token was asked for; without that object the token is worthless. */
+  uid: z.string().optional(),
+});
 type Account = z.infer<typeof Account>;
 
 const EVERYTHING: Rule = { verbs: ['*'], groups: ['*'], resources: ['*'], namespaces: ['*'] };
-/** What the worker needs to follow runs, cancel them and read the log of a failed step (konflux-and-gitlab.md §5). */
-export const workerRules = (namespace: string): Rule[] => [
-  {
-    verbs: ['get', 'list', 'watch', 'patch'],
-    groups: ['tekton.dev'],
-    resources: ['pipelineruns'],
-    namespaces: [namespace],
-  },
-  { verbs: ['get', 'list', 'watch'], groups: ['tekton.dev'], resources: ['taskruns'], namespaces: [namespace] },
-  { verbs: ['get', 'list'], groups: [''], resources: ['pods', 'pods/log'], namespaces: [namespace] },
-];
-
 /** Anyone, even anonymous, may read these (the role `system:public-info-viewer`). */
 const PUBLIC = /^\/(healthz|livez|readyz|version)(\/|$)/;
 
-/** Bearer tokens and what they allow, kept in one private file (real-cluster.md §2: anonymous is 403, a bad token 401). */
+/** Bearer tokens, kept in one private file, and what they and the Roles bound to their holders allow (real-cluster.md §2: anonymous is 403, a bad token 401). */
 export class Access {
   readonly #dir: string;
+  readonly #store: Store;
   readonly #accounts: Account[];
 
-  constructor(dir: string) {
+  constructor(dir: string, store: Store) {
     this.#dir = dir;
+    this.#store = store;
     this.#accounts = existsSync(this.#file) ? z.array(Account).parse(JSON.parse(readFileSync(this.#file, 'utf8'))) : [];
     for (const { token } of this.#accounts) registerSecret(token);
     if (!this.#accounts.some(({ user }) => user === 'admin')) this.#grant('admin', [EVERYTHING]);
@@ -61,6 +60,16 @@ export class Access {
     return { token, tokenFile: this.#tokenFile(namespace, name) };
   }
 
+  /** The answer to a TokenRequest: a token that is good while the ServiceAccount is there. @throws Refusal 404 */
+  tokenFor(namespace: string, name: string): string {
+    const { uid } = this.#store.get(RESOURCES.serviceaccounts, { namespace, name }).metadata;
+    const user = `system:serviceaccount:${namespace}:${name}`;
+    const known = this.#accounts.find((account) => account.user === user);
+    if (known && (known.uid ?? uid) === uid) return known.token;
+    this.revoke(namespace, name);
+    return this.#grant(user, [], uid);
+  }
+
   /** Makes the account's token worthless, as its expiry does; with `renew` a new one is written to the token file. */
   revoke(namespace: string, name: string, then: 'revoke' | 'renew' = 'revoke'): string | undefined {
     const user = `system:serviceaccount:${namespace}:${name}`;
@@ -75,12 +84,13 @@ export class Access {
     if (authorization === undefined) return 'system:anonymous';
     const token = /^Bearer\s+(.+)$/i.exec(authorization)?.[1];
     const account = this.#accounts.find((candidate) => candidate.token === token);
-    if (!account) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
+    if (!account || !this.#lives(account)) throw new Refusal(401, 'Unauthorized', 'Unauthorized');
     return account.user;
   }
 
   allows(user: string, verb: string, group: string, resource: string, namespace: string | undefined): boolean {
-    const rules = this.#accounts.find((account) => account.user === user)?.rules ?? [];
+    const own = this.#accounts.find((account) => account.user === user)?.rules ?? [];
+    const rules = [...own, ...boundRules(this.#store, user)];
     const covers = (list: string[], value: string) => list.includes('*') || list.includes(value);
     return rules.some(
       (rule) =>
@@ -123,11 +133,17 @@ export class Access {
     return join(this.#dir, `token-${namespace}-${name}`);
   }
 
-  #grant(user: string, rules: Rule[]): string {
+  #lives({ user, uid }: Account): boolean {
+    if (uid === undefined) return true;
+    const [, , namespace, name = ''] = user.split(':');
+    return this.#store.find(RESOURCES.serviceaccounts, { namespace, name })?.metadata.uid === uid;
+  }
+
+  #grant(user: string, rules: Rule[], uid?: string): string {
     let account = this.#accounts.find((candidate) => candidate.user === user);
     if (account) account.rules = rules;
     else {
-      account = { user, token: randomBytes(32).toString('base64url'), rules };
+      account = { user, token: randomBytes(32).toString('base64url'), rules, ...(uid === undefined ? {} : { uid }) };
       this.#accounts.push(account);
     }
     registerSecret(account.token);

@@ -14,6 +14,7 @@ export const SERVER_VERSION = {
 };
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const PART_VERBS = { status: ['get', 'patch', 'update'], log: ['get'], token: ['create'] };
 const all: Resource[] = Object.values(RESOURCES);
 const groupVersions = [...new Set(all.map(apiVersionOf))];
 const groups = [...new Set(all.filter(({ group }) => group !== '').map(({ group }) => group))].map((name) => {
@@ -43,7 +44,7 @@ const resourceList = (groupVersion: string) => ({
         singularName: '',
         namespaced: resource.namespaced,
         kind: resource.kind,
-        verbs: part === 'log' ? ['get'] : ['get', 'patch', 'update'],
+        verbs: PART_VERBS[part],
       })),
     ]),
 });

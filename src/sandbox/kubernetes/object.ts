@@ -65,12 +65,13 @@ export interface Resource {
   namespaced: boolean;
   shortNames: readonly string[];
   /** Subresources besides the object itself. */
-  parts: readonly ('status' | 'log')[];
+  parts: readonly ('status' | 'log' | 'token')[];
   /** Built into the API server (JSON patch types differ from those of custom resources). */
   builtin: boolean;
 }
 
 const core = { group: '', version: 'v1', builtin: true, parts: [] } as const;
+const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1', namespaced: true, builtin: true, parts: [] } as const;
 const tekton = { group: 'tekton.dev', version: 'v1', namespaced: true, builtin: false } as const;
 
 /** Everything this API server knows (konflux-and-gitlab.md §6.1 point 11). */
@@ -109,7 +110,10 @@ export const RESOURCES = {
     kind: 'ServiceAccount',
     namespaced: true,
     shortNames: ['sa'],
+    parts: ['token'],
   },
+  roles: { ...rbac, plural: 'roles', singular: 'role', kind: 'Role', shortNames: [] },
+  rolebindings: { ...rbac, plural: 'rolebindings', singular: 'rolebinding', kind: 'RoleBinding', shortNames: [] },
   pipelineruns: {
     ...tekton,
     plural: 'pipelineruns',

@@ -4,7 +4,7 @@ import type { Call } from './call.ts';
 import { discover } from './discovery.ts';
 import { list } from './listing.ts';
 import type { PodLogs } from './logs.ts';
-import type { Draft, KubeObject, Resource } from './object.ts';
+import { type Draft, type KubeObject, type Resource, timestamp } from './object.ts';
 import { applyPatch } from './patch.ts';
 import { badRequest, Refusal } from './refusal.ts';
 import { type Removal, referenceOf, type Store } from './store.ts';
@@ -35,6 +35,7 @@ export function answer(world: World, call: Call, body: string, contentType: stri
   if (!resource) return outside(world, call, body);
   if (call.part !== undefined && !(resource.parts as readonly string[]).includes(call.part)) throw nowhere();
   if (call.part === 'log') return podLog(world, call, resource);
+  if (call.part === 'token') return tokenRequest(world, call);
   const writer = { manager: world.user, part: call.part === 'status' ? ('status' as const) : ('object' as const) };
   const reference = { namespace: resource.namespaced ? call.namespace : undefined, name: call.name ?? '' };
   const { store } = world;
@@ -94,6 +95,17 @@ function review(access: Access, user: string, body: string): Answer {
   const full = subresource === '' ? resource : `${resource}/${subresource}`;
   const allowed = user !== 'system:anonymous' && access.allows(user, verb, group, full, namespace || undefined);
   return { code: 201, json: { ...asked, status: { allowed } } };
+}
+
+/** As long as tokens last here: until their account goes. Years. */
+const TOKEN_YEARS = 10;
+
+function tokenRequest({ access }: World, { verb, namespace = '', name = '' }: Call): Answer {
+  if (verb !== 'create') throw nowhere();
+  const expires = new Date();
+  expires.setFullYear(expires.getFullYear() + TOKEN_YEARS);
+  const status = { token: access.tokenFor(namespace, name), expirationTimestamp: timestamp(expires) };
+  return { code: 201, json: { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', status } };
 }
 
 function parse(body: string, contentType: string | undefined): Draft {

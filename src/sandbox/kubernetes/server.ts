@@ -3,11 +3,11 @@ import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse }
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stringify } from 'yaml';
 import { Access } from './access.ts';
 import { type Call, readCall } from './call.ts';
 import { certificates } from './certificates.ts';
 import { type Fault, Faults } from './faults.ts';
+import { kubeconfigOf } from './kubeconfig.ts';
 import { PodLogs } from './logs.ts';
 import { Refusal } from './refusal.ts';
 import { type Answer, answer } from './routes.ts';
@@ -49,8 +49,8 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   const { dir, port = 0, historyLength = 2000, bookmarkInterval = 10_000 } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const tls = await certificates(dir);
-  const access = new Access(dir);
   const store = new Store(join(dir, 'objects.db'), { historyLength });
+  const access = new Access(dir, store);
   const logs = new PodLogs(join(dir, 'logs'));
   const faults = new Faults();
 
@@ -111,7 +111,7 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   const { port: taken } = server.address() as AddressInfo;
   const url = `https://127.0.0.1:${taken}`;
   const kubeconfig = join(dir, 'kubeconfig');
-  await writeFile(kubeconfig, kubeconfigOf(url, tls.ca, access.admin), { mode: 0o600 });
+  await writeFile(kubeconfig, kubeconfigOf({ server: url, ca: tls.ca, token: access.admin }), { mode: 0o600 });
 
   return {
     url,
@@ -201,15 +201,3 @@ function faultAnswer(fault: Extract<Fault, { kind: 'status' }>, { path }: Call):
     json: new Refusal(fault.status, reasons[fault.status] ?? 'Unknown', message, details).status,
   };
 }
-
-const kubeconfigOf = (server: string, ca: string, token: string) =>
-  stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      { name: 'sandbox', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } },
-    ],
-    users: [{ name: 'admin', user: { token } }],
-    contexts: [{ name: 'sandbox', context: { cluster: 'sandbox', user: 'admin' } }],
-    'current-context': 'sandbox',
-  });

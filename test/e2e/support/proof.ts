@@ -7,16 +7,16 @@ import { packagesIn } from '../../../src/catalog/index-db.ts';
 import { createArtifacts } from '../../../src/registry/artifact.ts';
 import { extractDirectory } from '../../../src/registry/layers.ts';
 import { pushBundleImage } from '../../../src/sandbox/bundle-image.ts';
-import { RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
 import type { Photograph } from '../../../src/sandbox/photograph.ts';
-import { isDone } from '../../../src/sandbox/tekton/conditions.ts';
-import type { View, World } from './world.ts';
+import { NAMESPACE } from '../../../src/sandbox/service-files.ts';
+import { clusterAdmin } from '../../../src/sandbox/tenant.ts';
+import type { AnyWorld, View } from './world.ts';
 
 const LIGHTHOUSE = resolve(import.meta.dirname, '../../../examples/bundles/lighthouse/1.0.0');
 export const ADDED = 'The operator bundle(s) were successfully added to the index image';
 
 /** The bundle of an operator that no index has yet, by digest: the example lighthouse under another name. */
-export async function newOperator(w: World, name: string): Promise<string> {
+export async function newOperator(w: AnyWorld, name: string): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-operator-'));
   try {
     cpSync(LIGHTHOUSE, dir, { recursive: true });
@@ -34,7 +34,7 @@ export async function newOperator(w: World, name: string): Promise<string> {
 }
 
 /** The operators of the seeded index, as each of the three places that must agree has them. */
-export async function operatorsOf(w: World): Promise<Record<'branch' | 'artifact' | 'image', string[]>> {
+export async function operatorsOf(w: AnyWorld): Promise<Record<'branch' | 'artifact' | 'image', string[]>> {
   const client = await w.sandbox.registryClient();
   const scratch = mkdtempSync(join(tmpdir(), 'indexwright-proof-'));
   try {
@@ -56,8 +56,8 @@ export async function operatorsOf(w: World): Promise<Record<'branch' | 'artifact
   }
 }
 
-const sharedArtifact = (w: World) => `${w.sandbox.at.registry}/indexwright/index-db:example-index-v4.19`;
-const inRegistry = (w: World, spec: string) => spec.slice(w.sandbox.at.registry.length + 1);
+const sharedArtifact = (w: AnyWorld) => `${w.sandbox.at.registry}/indexwright/index-db:example-index-v4.19`;
+const inRegistry = (w: AnyWorld, spec: string) => spec.slice(w.sandbox.at.registry.length + 1);
 
 /**
  * An overwriting add is complete, everything that people can see agrees, and nothing else has changed.
@@ -65,7 +65,7 @@ const inRegistry = (w: World, spec: string) => spec.slice(w.sandbox.at.registry.
  * @param between other requests that were complete since the photograph, before this one
  */
 export async function expectPublished(
-  w: World,
+  w: AnyWorld,
   ended: View,
   operator: string,
   before: Photograph,
@@ -95,18 +95,35 @@ export async function expectPublished(
 }
 
 /** A request has failed for this reason, and the world looks as it did before it. */
-export async function expectUndone(w: World, ended: View, reason: string | RegExp, before: Photograph): Promise<void> {
+export async function expectUndone(
+  w: AnyWorld,
+  ended: View,
+  reason: string | RegExp,
+  before: Photograph,
+): Promise<void> {
   expect(ended).toMatchObject({ state: 'failed', state_reason: expect.stringMatching(reason) });
   expect(await w.photograph()).toEqual(before);
   await expectQuiet(w);
 }
 
+const Runs = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      status: z.object({ completionTime: z.string().optional() }).optional(),
+    }),
+  ),
+});
+
 /** Nothing goes on: no pipeline runs, no delivery is open, no token is kept. */
-async function expectQuiet(w: World): Promise<void> {
-  const { store } = w.sandbox.parts.kubernetes.now;
-  const going = () => store.list(RESOURCES.pipelineruns).filter((run) => !isDone(run));
+async function expectQuiet(w: AnyWorld): Promise<void> {
+  const cluster = clusterAdmin(w.sandbox.layout);
+  const going = async () => {
+    const { items } = await cluster('GET', `/apis/tekton.dev/v1/namespaces/${NAMESPACE}/pipelineruns`, Runs);
+    return items.filter(({ status }) => !status?.completionTime).map(({ metadata }) => metadata.name);
+  };
   // A run that is cancelled has its `finally` tasks to do.
-  await expect.poll(() => going().map((run) => run.metadata.name), { timeout: 60_000 }).toEqual([]);
+  await expect.poll(going, { timeout: 60_000 }).toEqual([]);
   const left = `select (select count(*) from request_secrets)::int as secrets,
     (select count(*) from deliveries where ended_at is null or undo_error is not null)::int as deliveries`;
   const counts = z.object({ secrets: z.number(), deliveries: z.number() });

@@ -5,10 +5,12 @@ import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
 import { pushBundleImage } from '../../../src/sandbox/bundle-image.ts';
+import type { RealParts } from '../../../src/sandbox/cluster/parts.ts';
 import { makeIndex } from '../../../src/sandbox/make-index.ts';
+import type { AnyParts, Parts } from '../../../src/sandbox/parts.ts';
 import { type Photograph, photograph } from '../../../src/sandbox/photograph.ts';
 import { type Rest, restClient } from '../../../src/sandbox/rest.ts';
-import { type Sandbox, type SandboxOptions, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { type Sandbox, type SandboxOptions, startRealSandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
 
 /** A stored request as clients see it. */
 export const View = z.looseObject({
@@ -26,8 +28,8 @@ export const View = z.looseObject({
 });
 export type View = z.infer<typeof View>;
 
-export interface World {
-  sandbox: Sandbox;
+export interface World<Of extends AnyParts = Parts> {
+  sandbox: Sandbox<Of>;
   databaseUrl: string;
   /** Sends a request; the status must be 201. */
   post(route: string, body: Record<string, unknown>, options?: { user?: string }): Promise<View>;
@@ -59,22 +61,33 @@ export const noRealBundles = existsSync(join(SHARED, 'data/bundles'))
 
 export const BUNDLES = join(SHARED, 'data/bundles');
 
-/** Everything a test of whole requests needs: a sandbox with api and `workers` worker processes, short deadlines. */
-export async function world({
-  workers = 1,
-  deadlines = {},
-  settings,
-}: {
+export type AnyWorld = World<AnyParts>;
+
+interface WorldOptions {
   workers?: number;
   deadlines?: Record<string, number>;
   settings?: SandboxOptions['settings'];
-} = {}): Promise<World> {
+}
+
+/** Everything a test of whole requests needs: a sandbox with api and `workers` worker processes, short deadlines. */
+export const world = (options: WorldOptions = {}): Promise<World> => worldOf(startSandbox, options);
+
+/** The same on a real cluster, of which there can be one at a time. */
+export const realWorld = (options: WorldOptions = {}): Promise<World<RealParts>> => worldOf(startRealSandbox, options);
+
+async function worldOf<Of extends AnyParts>(
+  start: (options: SandboxOptions) => Promise<Sandbox<Of>>,
+  { workers = 1, deadlines = {}, settings }: WorldOptions,
+): Promise<World<Of>> {
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
-  const sandbox = await startSandbox({
+  const sandbox = await start({
     dir,
     service: 'alone',
     deadlines: { patience: 5000, ...deadlines },
     ...(settings === undefined ? {} : { settings }),
+  }).catch((thrown: unknown) => {
+    rmSync(dir, { recursive: true, force: true });
+    throw thrown;
   });
   const { at, seeded, layout } = sandbox;
   const close = async () => {
@@ -100,7 +113,7 @@ export async function world({
   };
   const gitlab = restClient(`${at.gitlabUrl}/api/v4`, { 'private-token': seeded.gitlabToken });
 
-  const self: World = {
+  const self: World<Of> = {
     sandbox,
     databaseUrl: at.databaseUrl,
     gitlab,
