@@ -114,6 +114,7 @@ cluster() {
   go_programs kubernetes "$root/tools/cluster" 0 "" \
     "-s -w -X $of.gitVersion=$version -X $of.gitMajor=1 -X $of.gitMinor=36" testcluster
   ln -sfn "$out" "$root/.tools/kubernetes"
+  ln -sfn "$out/testcluster" "$links/kubectl"
   go_programs tekton "$root/tools/tekton" 0 "" "-s -w" controller entrypoint resolvers webhook
   ln -sfn "$out" "$root/.tools/tekton"
   go_programs pac "$root/tools/pac" 0 "" "-s -w" \
