@@ -49,7 +49,7 @@ test('a container sees the machine, its own root, its volumes and its environmen
   ];
   await mkdir(join(dir, 'volume/sub'));
   const ran = await run(
-    `cat /in/given; echo; echo "$WHO $1" >&2; pwd; env | sort | cut -d= -f1 | tr '\\n' ' '
+    `cat /in/given; echo; echo "$WHO $1"; pwd; env | sort | cut -d= -f1 | tr '\\n' ' '
      touch /in/x 2>/dev/null && echo 'not read-only'
      ls /home 2>/dev/null; touch /etc/x 2>/dev/null && echo 'not read-only'
      echo out > /in/sub/file; echo big > /tmp/file
@@ -58,6 +58,10 @@ test('a container sees the machine, its own root, its volumes and its environmen
   );
   expect(ran).toEqual({ exitCode: 3, message: 'said', log: 'given\nme me!\n/work/dir\nPATH PWD WHO ' });
   expect(await readFile(join(dir, 'volume/new/place/file'), 'utf8')).toBe('out\n');
+});
+
+test('both outputs are in the log', async () => {
+  expect(['a\nb\n', 'b\na\n']).toContain((await run('echo a; echo b >&2')).log);
 });
 
 test('what cannot be run ends, with a reason', async () => {
