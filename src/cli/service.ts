@@ -4,6 +4,7 @@ import { migrate } from '../db/migrate.ts';
 import { describe } from '../errors/failure.ts';
 import { patiently } from '../errors/retry.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
+import { type Heartbeat, startHeartbeat } from '../worker/heartbeat.ts';
 
 type Role = 'api' | 'worker';
 
@@ -12,7 +13,7 @@ interface Running {
   stop(): Promise<void>;
 }
 
-const START: Record<Role, (config: Config, log: Log) => Promise<Running>> = {
+const START: Record<Role, (config: Config, log: Log, heartbeat: Heartbeat) => Promise<Running>> = {
   api: async (config, log) => {
     const { serveApi } = await import('../api/server.ts');
     const { openDatabase } = await import('../db/pool.ts');
@@ -26,7 +27,7 @@ const START: Record<Role, (config: Config, log: Log) => Promise<Running>> = {
       },
     };
   },
-  worker: async (config, log) => {
+  worker: async (config, log, heartbeat) => {
     const { openRooms } = await import('../worker/rooms.ts');
     const { startRunner } = await import('../worker/runner.ts');
     const { tasks } = await import('../worker/tasks.ts');
@@ -36,6 +37,7 @@ const START: Record<Role, (config: Config, log: Log) => Promise<Running>> = {
       concurrency: config.worker.concurrency,
       log,
       tasks: (lost) => tasks(rooms, lost),
+      onState: (state) => heartbeat.say(state),
     });
     return {
       stop: async () => {
@@ -58,6 +60,7 @@ export async function runService(configFile: string, roles: Role[]): Promise<voi
       stopping.abort(new Error(signal));
     });
   }
+  const heartbeat = startHeartbeat(roles.includes('worker') ? config.worker.heartbeatFile : undefined, log);
   await patiently(
     { total: Number.POSITIVE_INFINITY, first: 500, longest: 5000 },
     stopping.signal,
@@ -65,13 +68,14 @@ export async function runService(configFile: string, roles: Role[]): Promise<voi
     (failure, wait) => log.warn({ wait, cause: describe(failure) }, 'the database is not ready; next try soon'),
   );
   const running: Running[] = [];
-  for (const role of roles) running.push(await START[role](config, log));
+  for (const role of roles) running.push(await START[role](config, log, heartbeat));
   await new Promise<void>((resolve) => {
     if (stopping.signal.aborted) resolve();
     stopping.signal.addEventListener('abort', () => resolve());
   });
   log.info('stopping');
   for (const part of running.reverse()) await part.stop();
+  heartbeat.stop();
   // Kept HTTP connections to registries and GitLab would hold the process until they time out.
   process.exit(0);
 }

@@ -177,6 +177,8 @@ export const Config = z.strictObject({
     .strictObject({
       /** Jobs one worker process runs side by side. */
       concurrency: z.number().int().positive().default(20),
+      /** Written every five seconds, for probes. */
+      heartbeatFile: z.string().optional(),
     })
     .prefault({}),
   /** Milliseconds. */

@@ -4,6 +4,7 @@ import { Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker';
 import { Pool } from 'pg';
 import { describe } from '../errors/failure.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { WorkerState } from './heartbeat.ts';
 import { holdPulse, sweep } from './liveness.ts';
 
 export interface RunnerOptions {
@@ -13,6 +14,8 @@ export interface RunnerOptions {
   log: Log;
   /** The tasks, told when this process loses its right to work: what it runs then must stop. */
   tasks(lost: AbortSignal): TaskList;
+  /** Told when jobs begin to be taken, and when they are not any more. */
+  onState?(state: WorkerState): void;
 }
 
 export interface Runner {
@@ -50,7 +53,8 @@ export function startRunner(options: RunnerOptions): Runner {
   };
 }
 
-async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, stopping: AbortSignal): Promise<void> {
+async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<void> {
+  const { databaseUrl, concurrency, log, tasks, onState = () => {} } = options;
   const pgPool = new Pool({
     connectionString: databaseUrl,
     max: concurrency + 3,
@@ -108,6 +112,7 @@ async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, 
     });
     stopSweeping = sweep(pgPool, log);
     log.info('worker is ready');
+    onState('ready');
     const ending = AbortSignal.any([lost.signal, stopping]);
     const stop = () => void runner.stop().catch(() => {});
     ending.addEventListener('abort', stop);
@@ -115,6 +120,7 @@ async function runOnce({ databaseUrl, concurrency, log, tasks }: RunnerOptions, 
     if (ending.aborted) stop();
     await runner.promise;
   } finally {
+    onState('waiting');
     stopSweeping();
     lost.abort(new Error('this worker pool has ended'));
     for (const pulse of pulses) await pulse.then((release) => release()).catch(() => {});
