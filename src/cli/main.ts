@@ -58,6 +58,14 @@ token
   .action(async ({ config }) => (await import('./token.ts')).listTokensCommand(config));
 
 program
+  .command('catalog')
+  .description('catalog repositories and the namespaces their pipelines run in')
+  .command('prepare')
+  .description('make a repository ready for requests, or bring it up to date: GitLab project, namespace, branches')
+  .requiredOption('-f, --file <file>', 'what is wanted (docs/catalog-repository.md)')
+  .action(async ({ file }) => (await import('./catalog.ts')).prepareCatalogCommand(file));
+
+program
   .command('build-index', { hidden: false })
   .description("make a catalog image for all its arches by registry calls: the step of tekton/'s build task")
   .helpOption(false)

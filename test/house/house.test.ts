@@ -10,6 +10,7 @@ const ROOMS = [
   'worker',
   'requests',
   'spine',
+  'onboarding',
   'builder',
   'catalog',
   'bundle',

@@ -1,0 +1,8 @@
+import { loadPreparation } from '../onboarding/preparation.ts';
+import { prepareRepository } from '../onboarding/prepare.ts';
+
+/** `indexwright catalog prepare`: what is there now goes to stderr, the project's URL to stdout. */
+export async function prepareCatalogCommand(file: string): Promise<void> {
+  const url = await prepareRepository(loadPreparation(file), (line) => process.stderr.write(`${line}\n`));
+  process.stdout.write(`${url}\n`);
+}
