@@ -5,6 +5,7 @@
 #   scripts/tools.sh            everything the tests need (both opm versions)
 #   scripts/tools.sh demo       what `make demo` needs (one opm)
 #   scripts/tools.sh cluster    what a real cluster needs: etcd and Kubernetes, Tekton, Pipelines-as-Code, bubblewrap
+#   scripts/tools.sh opm        both opm versions and nothing else (the image)
 #
 # Built binaries live outside the tree, keyed by what they are made from, so a second clone builds nothing:
 #   ${INDEXWRIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/indexwright}/bin/<name>-<key>/
@@ -22,6 +23,7 @@ fail() { printf '[tools] %s\n' "$@" >&2; exit 1; }
 # program=package; a program that is on the PATH already is used as it is.
 debian=(git=git openssl=openssl skopeo=skopeo docker-registry=docker-registry)
 [ "${1:-all}" != cluster ] || debian+=(bwrap=bubblewrap)
+[ "${1:-all}" != opm ] || debian=()
 missing=()
 for entry in "${debian[@]}"; do
   command -v "${entry%%=*}" >/dev/null 2>&1 || missing+=("${entry#*=}")
@@ -124,7 +126,7 @@ cluster() {
 
 case "${1:-all}" in
   demo) opm v1.48.0 ;;
-  all) opm v1.48.0; opm v1.73.0 ;;
+  all | opm) opm v1.48.0; opm v1.73.0 ;;
   cluster) cluster ;;
-  *) fail "unknown set of tools: $1 (all, demo, cluster)" ;;
+  *) fail "unknown set of tools: $1 (all, demo, opm, cluster)" ;;
 esac
