@@ -36,14 +36,15 @@ COPY src src
 RUN chmod -R u=rwX,go=rX /opt/indexwright
 
 FROM ${BASE_IMAGE}
-# git and skopeo for the worker and the build step; tini reaps what children leave behind when a group is killed. What
+# git and skopeo for the worker and the build step, libstdc++ for Node; tini reaps what children leave behind when a group is killed. What
 # skopeo's package brings along for container networks is dropped.
 RUN if ! command -v git || ! command -v skopeo || ! command -v tini; then \
       apt-get update && \
       DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates 'git=1:2.39.*' 'skopeo=1.9.*' tini && \
+        ca-certificates 'git=1:2.39.*' libstdc++6 'skopeo=1.9.*' tini && \
       rm -rf /var/lib/apt/lists/* /var/log/* /usr/lib/cni; \
     fi && \
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} + && \
     install -d -m 0775 -o 1001 -g 0 /var/lib/indexwright && \
     ln -s /opt/indexwright/bin/indexwright /usr/local/bin/indexwright
 COPY --from=opm /opt/opm /opt/opm
@@ -56,5 +57,5 @@ EXPOSE 8080
 LABEL org.opencontainers.image.title="indexwright" \
       org.opencontainers.image.description="Manages OLM operator index images the GitOps way" \
       org.opencontainers.image.licenses="Apache-2.0"
-ENTRYPOINT ["/usr/bin/tini", "--", "/opt/indexwright/bin/indexwright"]
+ENTRYPOINT ["/usr/bin/tini", "-s", "--", "/opt/indexwright/bin/indexwright"]
 CMD ["--help"]

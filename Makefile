@@ -1,7 +1,8 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster lint sandbox bench soak setup setup-demo conformance
+.PHONY: demo test test-cluster lint sandbox bench soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
+IMAGE ?= localhost/indexwright:latest
 
 demo: setup-demo ## one bundle from REST request to published index, then a failing run with nothing left behind
 	@bin/indexwright demo
@@ -29,6 +30,12 @@ lint: node_modules/.installed
 
 soak: setup ## the long tests: all versions of all real operators, 100,000 random payloads
 	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run test/e2e/sequences test/api/random.test.ts
+
+image: ## the image by buildah, without any registry; IMAGE=name, BASE_IMAGE=name
+	@scripts/image.sh "$(IMAGE)"
+
+test-image: setup image ## the image's api and worker as an arbitrary user, root file system read-only; as root, with bubblewrap
+	@INDEXWRIGHT_IMAGE="$(IMAGE)" npm exec -- vitest run test/image
 
 bench: setup ## speed as ratios against named baselines
 	@npm exec -- node bench/registry-reads.ts

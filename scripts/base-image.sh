@@ -19,7 +19,7 @@ finish() {
 trap finish EXIT
 
 mmdebstrap --quiet --variant=essential \
-  --include=ca-certificates,git,skopeo,tini \
+  --include=ca-certificates,git,libstdc++6,skopeo,tini \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --dpkgopt='path-exclude=/usr/lib/cni/*' \
