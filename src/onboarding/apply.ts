@@ -11,7 +11,7 @@ export const Manifest = z.looseObject({
 export type Manifest = z.infer<typeof Manifest>;
 
 /** Makes an object be as the manifest says, whether it is there or not; fields the manifest leaves out are not touched. */
-export type Apply = (object: Manifest, mode?: 'apply' | 'dry-run') => Promise<void>;
+export type Apply = (object: Manifest, options?: { dryRun: true }) => Promise<void>;
 
 const Kinds = z.object({
   resources: z.array(z.object({ name: z.string(), kind: z.string(), namespaced: z.boolean() })),
@@ -32,7 +32,7 @@ export function applyTo(cluster: Rest, fieldManager: string): Apply {
     known.catch(() => groups.delete(apiVersion));
     return known;
   };
-  return async (object, mode = 'apply') => {
+  return async (object, options) => {
     const { apiVersion, kind, metadata } = object;
     const { resources } = await kindsOf(apiVersion);
     const resource = resources.find((one) => one.kind === kind && !one.name.includes('/'));
@@ -41,7 +41,7 @@ export function applyTo(cluster: Rest, fieldManager: string): Apply {
       throw new Failure('kubernetes_denied', `The cluster knows no ${kind} of ${apiVersion}`);
     }
     const namespace = resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : '';
-    const query = `fieldManager=${fieldManager}&force=true${mode === 'dry-run' ? '&dryRun=All' : ''}`;
+    const query = `fieldManager=${fieldManager}&force=true${options?.dryRun ? '&dryRun=All' : ''}`;
     const path = `${groupPath(apiVersion)}${namespace}/${resource.name}/${metadata.name}?${query}`;
     await cluster('PATCH', path, Anything, object, 'application/apply-patch+yaml');
   };

@@ -1,49 +1,9 @@
-import { z } from 'zod';
-import { Failure } from '../errors/failure.ts';
-import { Anything, type Rest } from './rest.ts';
+import { type Apply, applyTo as applyAs } from '../onboarding/apply.ts';
+import type { Rest } from './rest.ts';
 
-/** A Kubernetes object as it stands in a file. */
-export interface Manifest {
-  apiVersion: string;
-  kind: string;
-  metadata: { name: string; namespace?: string; [field: string]: unknown };
-  [field: string]: unknown;
-}
+export type { Manifest } from '../onboarding/apply.ts';
 
-/** Makes an object be as the manifest says, whether it is there or not; fields the manifest leaves out are not touched. */
-export type Apply = (object: Manifest, options?: { dryRun: true }) => Promise<void>;
-
-const Kinds = z.object({
-  resources: z.array(z.object({ name: z.string(), kind: z.string(), namespaced: z.boolean() })),
-});
-
-/**
- * Server-side apply as the sandbox. Asks the server once for each group what its kinds are called in paths.
- *
- * @throws Failure `process_failed` for a kind the server does not have, and for what it refuses, in its words
- */
+/** Server-side apply as the sandbox; see `src/onboarding/apply.ts` for its failures. */
 export function applyTo(cluster: Rest): Apply {
-  const groups = new Map<string, Promise<z.infer<typeof Kinds>>>();
-  const kindsOf = (apiVersion: string) => {
-    const known = groups.get(apiVersion) ?? cluster('GET', groupPath(apiVersion), Kinds);
-    groups.set(apiVersion, known);
-    // What was not there may have been installed since.
-    known.catch(() => groups.delete(apiVersion));
-    return known;
-  };
-  return async (object, options) => {
-    const { apiVersion, kind, metadata } = object;
-    const { resources } = await kindsOf(apiVersion);
-    const resource = resources.find((one) => one.kind === kind && !one.name.includes('/'));
-    if (resource === undefined) {
-      groups.delete(apiVersion);
-      throw new Failure('process_failed', `The cluster knows no ${kind} of ${apiVersion}`);
-    }
-    const namespace = resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : '';
-    const query = `fieldManager=indexwright-sandbox&force=true${options?.dryRun ? '&dryRun=All' : ''}`;
-    const path = `${groupPath(apiVersion)}${namespace}/${resource.name}/${metadata.name}?${query}`;
-    await cluster('PATCH', path, Anything, object, 'application/apply-patch+yaml');
-  };
+  return applyAs(cluster, 'indexwright-sandbox');
 }
-
-const groupPath = (apiVersion: string) => (apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`);

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, parseAllDocuments } from 'yaml';
-import { pushBranchContent } from './catalog-repository.ts';
+import { pushBranchContent } from '../onboarding/branch.ts';
 
 /** The catalog branch whose pipeline is changed, and who pushes the commit. */
 export interface PipelineChange {
@@ -26,22 +26,19 @@ export async function changePipeline(
   message: string,
   edit: (run: Document) => void,
 ): Promise<void> {
-  await pushBranchContent(
-    { id: 0, webUrl: catalogRepoUrl },
-    {
-      branch,
-      token,
-      message,
-      fill: async (dir) => {
-        for (const name of await readdir(join(dir, '.tekton'))) {
-          const file = join(dir, '.tekton', name);
-          const documents = parseAllDocuments(await readFile(file, 'utf8'));
-          for (const document of documents) if (document.get('kind') === 'PipelineRun') edit(document);
-          await writeFile(file, documents.map(String).join('---\n'));
-        }
-      },
+  await pushBranchContent(catalogRepoUrl, {
+    branch,
+    token,
+    message,
+    fill: async (dir) => {
+      for (const name of await readdir(join(dir, '.tekton'))) {
+        const file = join(dir, '.tekton', name);
+        const documents = parseAllDocuments(await readFile(file, 'utf8'));
+        for (const document of documents) if (document.get('kind') === 'PipelineRun') edit(document);
+        await writeFile(file, documents.map(String).join('---\n'));
+      }
     },
-  );
+  });
 }
 
 const REFUSING_TASK = {

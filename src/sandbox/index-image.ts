@@ -1,6 +1,6 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { buildIndex } from '../builder/build.ts';
 import { emptyIndexDb } from '../catalog/index-db.ts';
@@ -11,26 +11,16 @@ import { allCatalogs } from '../config/catalogs.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
+import { pushBranchContent } from '../onboarding/branch.ts';
+import { fillBranch } from '../onboarding/content.ts';
 import { artifactClashes, artifactTagFor, createArtifacts } from '../registry/artifact.ts';
 import { readAuthFile, writeAuthDirectory } from '../registry/auth.ts';
 import { createRegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
-import { type CatalogProject, pushBranchContent } from './catalog-repository.ts';
 import { type Layout, writePrivate } from './layout.ts';
 
-const PROJECT_ROOT = resolve(import.meta.dirname, '../..');
 const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
-
-/** Owned by the catalog repository; what the builder makes of it is the same for every request. */
-const DOCKERFILE = `ARG BINARY_IMAGE
-FROM \${BINARY_IMAGE}
-ENTRYPOINT ["/bin/opm"]
-CMD ["serve", "/configs", "--cache-dir=/tmp/cache"]
-COPY configs /configs
-COPY --chown=1001:0 cache /tmp/cache
-LABEL operators.operatorframework.io.index.configs.v1=/configs
-`;
 
 export interface IndexToMake {
   /** `registry/namespace/name:tag` */
@@ -40,7 +30,8 @@ export interface IndexToMake {
   /** Bundle pull specs; must be readable with the service's credentials. */
   bundles: string[];
   binaryImage: string;
-  project: CatalogProject;
+  /** URL of the repository, prepared. */
+  catalogRepoUrl: string;
   /** Of a user who may push to the project. */
   gitlabToken: string;
   /** Token the service uses for the project. */
@@ -49,7 +40,7 @@ export interface IndexToMake {
 
 /**
  * Makes an index as a team that moves to the service would have it: index.db by the real opm and its artifact, the
- * catalog branch with `.tekton/`, the image; and maps it in the running service's configuration.
+ * catalog branch, the image; and maps it in the running service's configuration.
  *
  * @returns the index by digest
  * @throws Failure of opm, the registry or git
@@ -89,14 +80,12 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
     const fill = async (dir: string) => {
       await rm(join(dir, 'configs'), { recursive: true, force: true });
       await cp(configs, join(dir, 'configs'), { recursive: true });
-      if (resolved.length === 0) await writeFile(join(dir, 'configs', '.gitkeep'), '');
       await writeFile(join(dir, METADATA_FILE), metadataText(metadata));
-      await writeFile(join(dir, 'Dockerfile'), DOCKERFILE);
-      await cp(join(PROJECT_ROOT, 'tekton', 'catalog'), join(dir, '.tekton'), { recursive: true });
+      await fillBranch(dir, { kind: 'catalog', variant: 'tekton' });
     };
     await mkdir(context);
     await fill(context);
-    const commit = await pushBranchContent(index.project, {
+    const commit = await pushBranchContent(index.catalogRepoUrl, {
       branch: ocp,
       token: index.gitlabToken,
       message: `Catalog of ${ref}`,
@@ -125,8 +114,8 @@ const mappingFile = (layout: Layout, ref: string) =>
   layout.path('catalogs.d', `${parsePullSpec(ref).repository.replaceAll('/', '.')}.yaml`);
 
 /** The running service reads the folder again at each use, so the mapping takes effect at once. */
-function map(layout: Layout, { ref, project, serviceTokenFile }: IndexToMake): void {
-  const mapping = { index: nameOf(ref), repository: project.webUrl, tokenFile: serviceTokenFile };
+function map(layout: Layout, { ref, catalogRepoUrl, serviceTokenFile }: IndexToMake): void {
+  const mapping = { index: nameOf(ref), repository: catalogRepoUrl, tokenFile: serviceTokenFile };
   writePrivate(mappingFile(layout, ref), stringify(mapping));
 }
 

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { tenantObjects } from '../onboarding/tenant.ts';
 import { registerSecret } from '../telemetry/secrets.ts';
 import { applyTo, type Manifest } from './apply.ts';
 import { type Layout, writePrivate } from './layout.ts';
@@ -17,10 +18,13 @@ const PERSON = 'release-engineer';
 
 /** The worker's account in the cluster. */
 export const SERVICE_ACCOUNT = 'indexwright-worker';
-/** What the pipelines of tekton/ run as. */
-const BUILD_ACCOUNT = 'indexwright-build';
-const REGISTRY_SECRET = 'registry-push';
-const GITLAB_SECRET = 'gitlab';
+/** Files below `secrets/` that repositories are prepared with. */
+export const ACCESS_FILES = {
+  clusterAdmin: 'cluster-admin-token',
+  hook: 'hook-secret',
+  pipelinesGitLab: 'pipelines-gitlab-token',
+  pipelinesRegistry: 'pipelines-registry.json',
+} as const;
 
 const Kubeconfig = z.object({
   clusters: z.array(z.object({ cluster: z.object({ server: z.string(), 'certificate-authority-data': z.string() }) })),
@@ -43,8 +47,8 @@ export function clusterAdmin(layout: Layout): Rest {
 }
 
 /**
- * What a platform team sets up once for a tenant: GitLab users with tokens, the namespace with its secrets, the
- * worker's ServiceAccount with the rights it needs and no others. All of it by the protocols of GitLab and Kubernetes, so
+ * What a platform team sets up once: GitLab users with tokens, the worker's ServiceAccount with the rights it needs and
+ * no others, and the files that repositories are prepared with. All of it by the protocols of GitLab and Kubernetes, so
  * it is the same for both kinds of cluster; safe to repeat.
  *
  * @returns the token people use in GitLab
@@ -54,7 +58,7 @@ export async function ensureTenant(layout: Layout, parts: AnyParts): Promise<{ c
   const gitlab = parts.gitlab.now;
   const files = {
     [BOT]: path('secrets', 'gitlab-token'),
-    [PIPELINES_USER]: path('secrets', 'pipelines-gitlab-token'),
+    [PIPELINES_USER]: path('secrets', ACCESS_FILES.pipelinesGitLab),
     [PERSON]: path('secrets', 'person-gitlab-token'),
   };
   for (const [username, file] of Object.entries(files)) {
@@ -62,40 +66,23 @@ export async function ensureTenant(layout: Layout, parts: AnyParts): Promise<{ c
   }
   const cluster = clusterAdmin(layout);
   const apply = applyTo(cluster);
-  const docker = dockerConfig(parts.registry.now.host, 'pipeline', identity.registryUsers.pipeline);
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   for (const object of workerAccount(NAMESPACE)) await apply(object);
-  await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: BUILD_ACCOUNT, namespace: NAMESPACE } });
-  await apply(secret(REGISTRY_SECRET, { 'config.json': docker }));
-  const webhook = identity.webhookToken;
-  await apply(secret(GITLAB_SECRET, { token: readFileSync(files[PIPELINES_USER], 'utf8'), webhook }));
   writePrivate(path('secrets', 'kubernetes-token'), await tokenOf(cluster, SERVICE_ACCOUNT));
+  const docker = dockerConfig(parts.registry.now.host, 'pipeline', identity.registryUsers.pipeline);
+  writePrivate(path('secrets', ACCESS_FILES.pipelinesRegistry), docker);
+  writePrivate(path('secrets', ACCESS_FILES.hook), identity.webhookToken);
+  writePrivate(path('secrets', ACCESS_FILES.clusterAdmin), clusterAccess(layout).token);
   return { clientToken: readFileSync(files[PERSON], 'utf8') };
 }
 
-/** The worker's ServiceAccount with what it needs to follow runs, cancel them and read the log of a failed step (konflux-and-gitlab.md §5). */
+/** The worker's ServiceAccount with what it may do in the tenant's namespace: the Role of `manifests/tenant`. */
 export function workerAccount(namespace: string): Manifest[] {
   const metadata = { name: SERVICE_ACCOUNT, namespace };
-  const rbac = 'rbac.authorization.k8s.io';
+  const objects = tenantObjects(namespace, metadata);
   return [
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'Role',
-      metadata,
-      rules: [
-        { apiGroups: ['tekton.dev'], resources: ['pipelineruns'], verbs: ['get', 'list', 'watch', 'patch'] },
-        { apiGroups: ['tekton.dev'], resources: ['taskruns'], verbs: ['get', 'list', 'watch'] },
-        { apiGroups: [''], resources: ['pods', 'pods/log'], verbs: ['get', 'list'] },
-      ],
-    },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata,
-      subjects: [{ kind: 'ServiceAccount', name: SERVICE_ACCOUNT, namespace }],
-      roleRef: { apiGroup: rbac, kind: 'Role', name: SERVICE_ACCOUNT },
-    },
+    ...objects.filter(({ kind }) => kind === 'Role' || kind === 'RoleBinding'),
   ];
 }
 
@@ -114,45 +101,4 @@ export async function tokenOf(cluster: Rest, account: string): Promise<string> {
   const { token } = (await cluster('POST', path, TokenRequest, asked)).status;
   registerSecret(token);
   return token;
-}
-
-function secret(name: string, data: Record<string, string>): Manifest {
-  const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name, namespace: NAMESPACE },
-    data: Object.fromEntries(encoded),
-  };
-}
-
-/**
- * Tells Pipelines-as-Code about a catalog repository. `git_provider.url` is always written: without it the real
- * controller sometimes asks gitlab.com (real-cluster.md §5.4).
- */
-export async function ensureRepositoryObject(
-  cluster: Rest,
-  of: { gitlabUrl: string; projectUrl: string; output: string; insecure: string[] },
-): Promise<void> {
-  const name = of.projectUrl.split('/').at(-1) as string;
-  await applyTo(cluster)({
-    apiVersion: 'pipelinesascode.tekton.dev/v1alpha1',
-    kind: 'Repository',
-    metadata: { name, namespace: NAMESPACE },
-    spec: {
-      url: of.projectUrl,
-      git_provider: {
-        type: 'gitlab',
-        url: of.gitlabUrl,
-        secret: { name: GITLAB_SECRET, key: 'token' },
-        webhook_secret: { name: GITLAB_SECRET, key: 'webhook' },
-      },
-      params: [
-        { name: 'output_image_repo', value: of.output },
-        { name: 'insecure_registries', value: of.insecure.join(',') },
-        { name: 'registry_secret', value: REGISTRY_SECRET },
-        { name: 'builder_image', value: 'localhost/indexwright:latest' },
-      ],
-    },
-  });
 }
