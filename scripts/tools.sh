@@ -24,6 +24,7 @@ fail() { printf '[tools] %s\n' "$@" >&2; exit 1; }
 debian=(git=git openssl=openssl skopeo=skopeo docker-registry=docker-registry)
 [ "${1:-all}" != cluster ] || debian+=(bwrap=bubblewrap)
 [ "${1:-all}" != opm ] || debian=()
+[ "${1:-all}" != all ] || debian+=(rabbitmq-server=rabbitmq-server)
 missing=()
 for entry in "${debian[@]}"; do
   command -v "${entry%%=*}" >/dev/null 2>&1 || missing+=("${entry#*=}")
@@ -37,6 +38,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     sudo=sudo
   fi
   say "installing ${missing[*]} (apt)"
+  # Programs for tests, not services of this machine: without this their packages start them.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin "$policy"
+    trap '$sudo rm -f "$policy"' EXIT
+  fi
   log=$(mktemp)
   { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
     >"$log" 2>&1 || { tail -n 20 "$log" >&2; fail "apt-get failed (log: $log)." "$byhand"; }

@@ -51,7 +51,7 @@ export function patchBuild(service: Service) {
       if (state) checkTransition(request.state, state.name);
       checkPatchedImages(body);
       await recordOutcome(tx, request.id, outcome);
-      if (state) await addState(tx, request.id, state.name, state.reason);
+      if (state) await addState(tx, request.id, state.name, state.reason, baseOf(c, service));
       return answerOne(c, (await findRequest(tx, request.id)) ?? notFound(), service);
     });
   };

@@ -4,7 +4,7 @@ import type { DatabasePool } from '../db/pool.ts';
 import type { Form, StoredRequest } from '../db/requests.ts';
 import type { SealingKey } from '../db/secrets.ts';
 import type { Totals } from '../db/totals.ts';
-import { requestObject, type Surroundings, verboseRequestObject } from '../requests/answer.ts';
+import { requestObject, surroundings, verboseRequestObject } from '../requests/answer.ts';
 import type { JsonObject } from '../requests/checks.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { IdentityOf } from './principal.ts';
@@ -37,11 +37,7 @@ export function answerObjects(
   { config: { storage } }: Service,
   { base, form }: { base: string; form: Form },
 ): JsonObject[] {
-  const around: Surroundings = {
-    base,
-    daysToLive: storage.daysToLive,
-    keeps: { logs: storage.logsDir !== undefined, relatedBundles: storage.relatedBundlesDir !== undefined },
-  };
+  const around = surroundings(storage, base);
   const show = form === 'short' ? requestObject : verboseRequestObject;
   return requests.map((request) => show(request, around));
 }

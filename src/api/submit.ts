@@ -104,6 +104,7 @@ async function store(
     annotations,
     requests: submitted.map(({ type, checked: { payload, fromIndex } }) => ({ type: type.name, payload, fromIndex })),
     pullSpecs: submitted.flatMap(({ checked }) => checked.pullSpecs),
+    baseUrl: base,
   });
   for (const [at, { checked }] of submitted.entries()) {
     await sealSecrets(tx, service.sealingKey, ids[at]!, checked.secrets);

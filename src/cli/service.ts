@@ -31,7 +31,9 @@ const START: Record<Role, (config: Config, log: Log, heartbeat: Heartbeat) => Pr
     const { openRooms } = await import('../worker/rooms.ts');
     const { startRunner } = await import('../worker/runner.ts');
     const { tasks } = await import('../worker/tasks.ts');
+    const { startMessages } = await import('../worker/messages.ts');
     const rooms = openRooms(config, log);
+    const messages = startMessages(config, rooms.db, log);
     const runner = startRunner({
       databaseUrl: config.databaseUrl,
       concurrency: config.worker.concurrency,
@@ -42,6 +44,7 @@ const START: Record<Role, (config: Config, log: Log, heartbeat: Heartbeat) => Pr
     return {
       stop: async () => {
         await runner.stop();
+        await messages.stop();
         await rooms.close();
       },
     };

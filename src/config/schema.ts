@@ -100,6 +100,32 @@ const Cluster = z.strictObject({
   caFile: z.string(),
 });
 
+/** A broker without credentials in its address: those have files of their own. */
+const BrokerUrl = z
+  .url({ protocol: /^amqps?$/ })
+  .refine((url) => new URL(url).username === '' && new URL(url).password === '', 'must not hold credentials');
+
+/** Messages about states by AMQP 1.0 (rest-api.md §9); names in brackets are IIB's. */
+const Messaging = z.strictObject({
+  /** Brokers, tried in this order; port 5672, and 5671 for `amqps` [IIB_MESSAGING_URLS]. */
+  urls: z.array(BrokerUrl).default([]),
+  /** Address for states of requests; none are sent when absent [IIB_MESSAGING_BUILD_STATE_DESTINATION]. */
+  buildDestination: z.string().min(1).optional(),
+  /** Address for states of batches; none are sent when absent [IIB_MESSAGING_BATCH_STATE_DESTINATION]. */
+  batchDestination: z.string().min(1).optional(),
+  /** PEM files: who signed the broker's certificate, our own certificate and its key. */
+  caFile: z.string().optional(),
+  certFile: z.string().optional(),
+  keyFile: z.string().optional(),
+  /** For brokers that ask for a password (SASL PLAIN). */
+  user: z.string().optional(),
+  passwordFile: z.string().optional(),
+  /** The header `durable` of messages [IIB_MESSAGING_DURABLE]. */
+  durable: z.boolean().default(true),
+  /** Milliseconds to connect, and for each message to be accepted [IIB_MESSAGING_TIMEOUT]. */
+  timeout: Milliseconds.default(30_000),
+});
+
 /** A project in GitLab whose pipeline builds what is proposed to it. */
 const Repository = z.strictObject({
   /** GitLab project URL, with or without `.git`. */
@@ -171,6 +197,7 @@ export const Config = z.strictObject({
   requiredLabels: z.record(z.string(), z.string()).default({}),
   /** user → {old registry: new registry} [iib_related_image_registry_replacement] */
   relatedImageRegistries: z.record(z.string(), z.record(z.string(), z.string())).default({}),
+  messaging: Messaging.prefault({}),
   /** At most so many bundles in one opm call [iib_deprecate_bundles_limit]. */
   deprecateLimit: z.number().int().positive().default(200),
   worker: z
@@ -215,4 +242,5 @@ export type RepositoryConfig = z.infer<typeof Repository>;
 export type CatalogConfig = z.infer<typeof Catalog>;
 export type RegistryConfig = z.infer<typeof Registry>;
 export type ClusterConfig = z.infer<typeof Cluster>;
+export type MessagingConfig = z.infer<typeof Messaging>;
 export { Catalog as CatalogConfigSchema };

@@ -1,6 +1,8 @@
 import { sql } from 'drizzle-orm';
 import {
+  bigint,
   bigserial,
+  boolean,
   check,
   customType,
   index,
@@ -40,6 +42,8 @@ export const batches = pgTable('batches', {
   id: serial('id').primaryKey(),
   /** JSON text as the client sent it: numbers beyond 2^53 survive (rest-api.md §0). Null when none were given. */
   annotations: text('annotations'),
+  /** Scheme and host by which the client called: base of URLs in messages where none is configured (rest-api.md §9). */
+  baseUrl: text('base_url'),
 });
 
 /** A delivery: what is proposed, built, merged and published together. It carries one request or several. */
@@ -205,21 +209,33 @@ export const idempotencyKeys = pgTable(
   (t) => [index('idempotency_keys_expiry').on(t.expiresAt)],
 );
 
-/** Messages to be sent, written in the transaction of the state change they announce. */
+/**
+ * What is to be announced by messages, written in the transaction of the change and removed when the broker has it.
+ * What a message says is fixed here; it is put into words when it is sent.
+ */
 export const outbox = pgTable(
   'outbox',
   {
+    /** The order of announcements; of one request also the order of its changes, because those hold its row. */
     id: bigserial('id', { mode: 'number' }).primaryKey(),
+    /** A new state of a request, or a new batch. */
     kind: text('kind', { enum: ['build', 'batch'] }).notNull(),
+    /** Null for a batch. */
     requestId: integer('request_id').references(() => requests.id),
     batchId: integer('batch_id')
       .notNull()
       .references(() => batches.id),
-    body: jsonb('body').notNull(),
+    /** The entry of the history; null for a batch. */
+    stateId: bigint('state_id', { mode: 'number' }),
+    /** The request's outcome at that time; null for a batch. */
+    outcome: jsonb('outcome'),
+    /** Whether the request ended with this state; its batch may end with it. */
+    ends: boolean('ends').notNull().default(false),
+    /** Base of URLs; null = that of the batch. */
+    baseUrl: text('base_url'),
     createdAt: instant('created_at').notNull().defaultNow(),
-    sentAt: instant('sent_at'),
     attempts: integer('attempts').notNull().default(0),
     lastError: text('last_error'),
   },
-  (t) => [index('outbox_waiting').on(t.id).where(sql`${t.sentAt} is null`)],
+  (t) => [index('outbox_ends').on(t.requestId).where(sql`${t.ends}`)],
 );

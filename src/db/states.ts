@@ -3,12 +3,13 @@ import { Failure } from '../errors/failure.ts';
 import { Outcome } from './outcome.ts';
 import type { Database } from './pool.ts';
 import { assignPackages, learnPullSpecs } from './pull-specs.ts';
-import { requestStates, requests, type State } from './schema.ts';
+import { outbox, requestStates, requests, type State } from './schema.ts';
 
 /**
- * Appends a state to a request's history, the only way its state ever changes. Takes the row lock of the request, so
- * concurrent writers follow one another.
+ * Appends a state to a request's history, the only way its state ever changes, and announces it. Takes the row lock of
+ * the request, so concurrent writers follow one another. Announced is the outcome of this moment: record it before.
  *
+ * @param baseUrl base of URLs in the message; that of the request's submission when not given
  * @returns `unchanged` when state and reason equal the newest entry: nothing is appended (rest-api.md D15)
  * @throws Failure `request_finished` when the request is final and `state` differs; `unexpected` for an unknown id
  */
@@ -17,6 +18,7 @@ export async function addState(
   requestId: number,
   state: State,
   reason: string,
+  baseUrl: string | null = null,
 ): Promise<'added' | 'unchanged'> {
   const [current] = await tx
     .select({ state: requests.state, reason: requests.stateReason })
@@ -26,7 +28,14 @@ export async function addState(
   if (!current) throw new Failure('unexpected', `There is no request ${requestId}`);
   if (current.state === state && current.reason === reason) return 'unchanged';
   checkTransition(current.state, state);
-  await tx.insert(requestStates).values({ requestId, state, stateReason: reason });
+  const ends = current.state === 'in_progress' && state !== 'in_progress';
+  await tx.execute(sql`
+    with entry as (
+      insert into ${requestStates} (request_id, state, state_reason) values (${requestId}, ${state}, ${reason})
+      returning id)
+    insert into ${outbox} (kind, request_id, batch_id, state_id, outcome, ends, base_url)
+    select 'build', ${requests.id}, ${requests.batchId}, entry.id, ${requests.outcome}, ${ends}, ${baseUrl}
+    from entry, ${requests} where ${requests.id} = ${requestId}`);
   return 'added';
 }
 

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Database } from './pool.ts';
 import { digestOf } from './pull-specs.ts';
-import { batches, pullSpecs, type RequestTypeName, requestStates, requests } from './schema.ts';
+import { batches, outbox, pullSpecs, type RequestTypeName, requestStates, requests } from './schema.ts';
 
 /** The only reason the API itself gives, on POST (rest-api.md §5). */
 export const INITIATED = 'The request was initiated';
@@ -22,23 +22,25 @@ export interface Submission {
   requests: readonly NewRequest[];
   /** Every pull spec in the payloads becomes known (rest-api.md §4). */
   pullSpecs: readonly string[];
+  /** Base of URLs in its messages, by the client's own call; null when there was none. */
+  baseUrl?: string | null;
 }
 
 const Ids = z.array(z.object({ id: z.number() }));
 
 /**
- * Stores a batch: its requests with their first states, the jobs that will admit them to the worker and the pull specs,
- * all in one statement, so that what a submission costs is one round trip.
+ * Stores a batch: its requests with their first states, the announcements of those and of itself, the jobs that will
+ * admit the requests to the worker and the pull specs, all in one statement, so that a submission costs one round trip.
  *
  * @returns the ids of the requests, in their order
  */
 export async function storeSubmission(tx: Database, submission: Submission): Promise<number[]> {
-  const { user, annotations } = submission;
+  const { user, annotations, baseUrl = null } = submission;
   // Sorted, so that two transactions never wait crosswise.
   const specs = [...new Set(submission.pullSpecs)].sort();
   const rows = submission.requests.map(({ type, payload, fromIndex }) => ({ type, payload, from_index: fromIndex }));
   const { rows: stored } = await tx.execute(sql`
-    with batch as (insert into ${batches} (annotations) values (${annotations}) returning id),
+    with batch as (insert into ${batches} (annotations, base_url) values (${annotations}, ${baseUrl}) returning id),
     request as (
       insert into ${requests} (batch_id, type, "user", payload, from_index)
       select batch.id, given.type, ${user}, given.payload, given.from_index
@@ -48,7 +50,14 @@ export async function storeSubmission(tx: Database, submission: Submission): Pro
       returning id),
     state as (
       insert into ${requestStates} (request_id, state, state_reason)
-      select id, 'in_progress', ${INITIATED} from request order by id),
+      select id, 'in_progress', ${INITIATED} from request order by id
+      returning id, request_id),
+    announced as (
+      insert into ${outbox} (kind, request_id, batch_id, state_id, outcome)
+      select kind, request_id, batch.id, state_id, outcome from batch, (
+        select 'build' as kind, request_id, id as state_id, '{}'::jsonb as outcome from state
+        union all select 'batch', null, null, null) as news
+      order by request_id nulls last),
     known as (
       insert into ${pullSpecs} (digest, spec)
       select * from unnest(${sql.param(specs.map(digestOf))}::bytea[], ${sql.param(specs)}::text[])

@@ -68,6 +68,12 @@ export const policy = {
   pipeline_result_missing: 'user',
   pipeline_gone: 'user',
 
+  // messages: announced until the broker takes them
+  broker_unavailable: 'transient',
+  broker_denied: 'transient',
+  broker_refused: 'transient',
+  announcing_failed: 'transient',
+
   // ourselves
   identity_provider_unavailable: 'transient',
   idempotency_conflict: 'user',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Config } from '../config/schema.ts';
 import type { StoredRequest } from '../db/requests.ts';
 import { STATES } from '../db/schema.ts';
 import { requestTypeNamed } from './all.ts';
@@ -13,6 +14,15 @@ export interface Surroundings {
   daysToLive: number;
   /** Which artifacts the service keeps; nested bundles are always shown. */
   keeps: { logs: boolean; relatedBundles: boolean };
+}
+
+/** The surroundings that the configuration of artifacts gives. */
+export function surroundings(storage: Config['storage'], base: string): Surroundings {
+  return {
+    base,
+    daysToLive: storage.daysToLive,
+    keeps: { logs: storage.logsDir !== undefined, relatedBundles: storage.relatedBundlesDir !== undefined },
+  };
 }
 
 const Count = z.int().positive();

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import rhea, { type EventContext, type Message } from 'rhea';
+
+/** A message as it came, its body parsed. */
+export interface Received {
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of both kinds
+  body: any;
+  properties: Record<string, unknown>;
+  raw: Message;
+}
+
+export interface Consumer {
+  /** All messages so far. */
+  received: Received[];
+  /** Resolves once `enough` holds of what has come. */
+  until(enough: (received: Received[]) => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Takes the messages of an address (`/queue/name`), durable as ours are. */
+export async function consume(url: string, address: string): Promise<Consumer> {
+  const { hostname, port } = new URL(url);
+  const received: Received[] = [];
+  const container = rhea.create_container();
+  let look = () => {};
+  container.on('message', ({ message }: EventContext) => {
+    if (message === undefined) return;
+    received.push({
+      body: JSON.parse(message.body),
+      properties: { ...message.application_properties },
+      raw: message,
+    });
+    look();
+  });
+  for (const event of ['disconnected', 'connection_error']) container.on(event, () => {});
+  const connection = container.connect({
+    host: hostname,
+    port: Number(port),
+    username: 'guest',
+    password: 'guest',
+    reconnect: false,
+  });
+  connection.open_receiver({ source: { address, durable: 2 } });
+  await once(container, 'receiver_open');
+  return {
+    received,
+    until: (enough) =>
+      new Promise((resolve) => {
+        look = () => enough(received) && resolve();
+        look();
+      }),
+    async close() {
+      const closed = once(connection, 'connection_close');
+      connection.close();
+      await closed;
+    },
+  };
+}
