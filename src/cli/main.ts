@@ -125,8 +125,9 @@ sandbox
   .argument('<name:tag>')
   .argument('[bundle...]', 'bundle pull specs')
   .requiredOption('--ocp <version>', 'OCP version, which is the name of the catalog branch, e.g. v4.19')
-  .action(async (name, bundles, { ocp }, command) =>
-    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, ocp, bundles),
+  .option('--fbc <dir>', 'folder with a folder for each package that is file-based only')
+  .action(async (name, bundles, { ocp, fbc: fbcDir }, command) =>
+    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ocp, bundles, fbcDir }),
   );
 
 program

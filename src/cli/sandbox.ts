@@ -47,8 +47,12 @@ async function sandboxRegistry(dir: string) {
 }
 
 /** `indexwright sandbox index`: prints the pull spec by tag, as requests name it. */
-export async function makeIndex(dir: string, name: string, ocp: string, bundles: string[]): Promise<void> {
+export async function makeIndex(
+  dir: string,
+  name: string,
+  index: { ocp: string; bundles: string[]; fbcDir: string | undefined },
+): Promise<void> {
   const { refOf } = await sandboxRegistry(dir);
-  await makeSandboxIndex(existingLayout(dir), { ref: refOf(name), ocp, bundles });
+  await makeSandboxIndex(existingLayout(dir), { ref: refOf(name), ...index });
   process.stdout.write(`${refOf(name)}\n`);
 }

@@ -1,8 +1,9 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { buildIndex } from '../builder/build.ts';
+import { readFragment } from '../catalog/fragments.ts';
 import { emptyIndexDb } from '../catalog/index-db.ts';
 import { indexMetadata, METADATA_FILE, metadataText } from '../catalog/metadata.ts';
 import { opmFor } from '../catalog/opm.ts';
@@ -29,6 +30,8 @@ export interface IndexToMake {
   ocp: string;
   /** Bundle pull specs; must be readable with the service's credentials. */
   bundles: string[];
+  /** Folder with a folder for each package that stands in the catalog alone, and not in the database. */
+  fbcDir?: string | undefined;
   binaryImage: string;
   /** URL of the repository, prepared. */
   catalogRepoUrl: string;
@@ -66,7 +69,8 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
     await engine.addBundles(db, resolved);
     const configs = join(scratch, 'configs');
     await mkdir(configs);
-    if (resolved.length > 0) await engine.migrate(db, configs);
+    const indexed = resolved.length === 0 ? [] : await engine.migrate(db, configs);
+    if (index.fbcDir !== undefined) await addFileBased(index.fbcDir, configs, indexed);
 
     const metadata = indexMetadata({
       requestId: 0,
@@ -108,6 +112,16 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** Puts file-based packages beside those of the database. */
+async function addFileBased(fbcDir: string, configs: string, indexed: readonly string[]): Promise<void> {
+  const { packages } = await readFragment({ dir: resolve(fbcDir), path: fbcDir, image: fbcDir });
+  const both = packages.filter((name) => indexed.includes(name));
+  if (both.length > 0) {
+    throw new Failure('request_invalid', `${both.join(', ')}: in the bundles and in the file-based catalog`);
+  }
+  await cp(resolve(fbcDir), configs, { recursive: true });
 }
 
 const mappingFile = (layout: Layout, ref: string) =>

@@ -13,11 +13,12 @@ import { preparationIn } from './preparation.ts';
  * prepared, then filled: catalog branch, artifact, image.
  *
  * @param index.ref `namespace/name:tag`, with or without the sandbox's registry in front
+ * @param index.fbcDir folder with a folder for each package that the index has as file-based catalog only
  * @returns the index by digest, and its repository
  */
 export async function makeIndex(
   layout: Layout,
-  { ref, ocp, bundles }: { ref: string; ocp: string; bundles: string[] },
+  { ref, ocp, bundles, fbcDir }: { ref: string; ocp: string; bundles: string[]; fbcDir?: string | undefined },
 ): Promise<{ pullSpec: string; catalogRepoUrl: string }> {
   if (!/^v\d+\.\d+$/.test(ocp)) {
     throw new Failure('request_invalid', `The OCP version must look like v4.19, not "${ocp}"`);
@@ -35,6 +36,7 @@ export async function makeIndex(
     ref: full,
     ocp,
     bundles,
+    fbcDir,
     binaryImage: z.string().parse(config.binaryImages.prod?.[ocp]),
     catalogRepoUrl,
     gitlabToken: readFileSync(wanted.gitlab.tokenFile, 'utf8').trim(),

@@ -43,8 +43,8 @@ export interface World<Of extends AnyParts = Parts> {
   photograph(): Promise<Photograph>;
   /** A real bundle of ../shared/data/bundles as an image, by digest. */
   bundle(operator: string, version: string): Promise<string>;
-  /** A new index in the sandbox, `namespace/name:tag`, by tag. */
-  index(name: string, ocp: string, bundles?: string[]): Promise<string>;
+  /** A new index in the sandbox, `namespace/name:tag`, by tag; `fbcDir` holds packages that are file-based only. */
+  index(name: string, ocp: string, bundles?: string[], fbcDir?: string): Promise<string>;
   gitlab: Rest;
   /** Path of a project in GitLab's API, of the seeded catalog unless told otherwise. */
   project(repositoryUrl?: string): string;
@@ -151,8 +151,8 @@ async function worldOf<Of extends AnyParts>(
       const ref = `${at.registry}/bundles/${operator}:v${version.replaceAll('+', '_')}`;
       return pushBundleImage(client, { bundleDir: join(to, version), ref });
     },
-    async index(name, ocp, bundles = []) {
-      await makeIndex(layout, { ref: name, ocp, bundles });
+    async index(name, ocp, bundles = [], fbcDir) {
+      await makeIndex(layout, { ref: name, ocp, bundles, fbcDir });
       return `${at.registry}/${name}`;
     },
     project: (repositoryUrl = seeded.catalogRepoUrl) =>
