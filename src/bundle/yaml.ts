@@ -66,7 +66,8 @@ export function readYaml(text: string, options: YamlOptions = {}): YamlDocument[
       const error = document.errors[0];
       if (error) {
         const { line, col } = lines.linePos(error.pos[0]);
-        throw new YamlRefused(`line ${line}, column ${col}: ${error.message}`);
+        const reason = /call stack/i.test(error.message) ? 'nested too deeply' : error.message;
+        throw new YamlRefused(`line ${line}, column ${col}: ${reason}`);
       }
       const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
       if (text.includes('*')) refuseCycles(value, new Set());

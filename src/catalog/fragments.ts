@@ -1,5 +1,5 @@
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Failure } from '../errors/failure.ts';
 import { pruneDeprecations, removeDeprecations } from './deprecations.ts';
 import { isDeprecations, readCatalogFiles } from './fbc.ts';
@@ -58,15 +58,21 @@ export async function replacePackage(tree: CatalogTree, name: string, fragmentDi
   await tree.include([name]);
   const dir = packageDir(tree, name);
   if (await isFolder(dir, name)) await rm(dir, { recursive: true });
+  await assertAllSeen(join(fragmentDir, name), name);
   await copyFolder(join(fragmentDir, name), dir, name);
   await enforceJson(dir, name);
   const blobs = (await readCatalogFiles(dir)).flatMap((file) => file.blobs);
   const models = packageModels(blobs);
+  if (models.length === 0) {
+    // opm takes an empty folder for nothing wrong, and the package would be gone.
+    throw new Failure('catalog_invalid', `The fragment's folder ${name} defines no package`);
+  }
   await assertNotElsewhere(tree, name, models);
 
   const brought = join(fragmentDir, DEPRECATIONS, name);
   const shown = `${DEPRECATIONS}/${name}`;
   if (await isFolder(brought, shown)) {
+    await assertAllSeen(brought, shown);
     await removeDeprecations(tree, name);
     await copyFolder(brought, deprecationsDir(tree, name), shown);
     await enforceJson(deprecationsDir(tree, name), shown);
@@ -75,6 +81,18 @@ export async function replacePackage(tree: CatalogTree, name: string, fragmentDi
   } else {
     for (const model of models) await pruneDeprecations(tree, model);
   }
+}
+
+/** Names that make git or opm leave out what is beside or below them. */
+const HIDING = /^\.(git|indexignore)$/i;
+
+/** What a fragment brings must be what is committed and what opm serves. */
+async function assertAllSeen(dir: string, shown: string): Promise<void> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const hiding = entries.find((entry) => HIDING.test(entry.name));
+  if (hiding === undefined) return;
+  const path = join(shown, relative(dir, hiding.parentPath), hiding.name);
+  throw new Failure('catalog_invalid', `The fragment has ${path}, which would hide a part of it: it must not be there`);
 }
 
 async function assertNotElsewhere(tree: CatalogTree, folder: string, models: readonly { name: string }[]) {

@@ -6,6 +6,7 @@ import { readCatalogFiles } from './fbc.ts';
 import { mergeMigrated } from './files.ts';
 import { isFolder } from './folders.ts';
 import { type PackageModel, packageModels } from './model.ts';
+import { assertPackageName } from './names.ts';
 import type { Opm } from './opm.ts';
 import type { OpmSurroundings } from './opm-commands.ts';
 import { type CatalogTree, deprecationsDir, packageDir } from './tree.ts';
@@ -51,6 +52,8 @@ export async function updateFromDb(of: {
 }): Promise<PackageChange[]> {
   const { tree, packages } = of;
   if (packages.length === 0) return [];
+  // opm makes a folder of whatever name a bundle has put into the database.
+  for (const name of packages) assertPackageName(name);
   const before = await readPackages(tree, packages);
   const dir = join(of.scratch, 'migrated');
   try {

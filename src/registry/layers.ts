@@ -18,11 +18,18 @@ export interface ExtractionLimits {
   entries: number;
   /** Bytes of all layers after decompression. */
   bytes: number;
+  /** Of what is written to disk, also when a later layer takes it away again: entries and bytes. */
+  kept: { entries: number; bytes: number };
   /** Path segments below the root of the image. */
   depth: number;
 }
 
-export const DEFAULT_LIMITS: ExtractionLimits = { entries: 500_000, bytes: 8 * 1024 ** 3, depth: 32 };
+export const DEFAULT_LIMITS: ExtractionLimits = {
+  entries: 300_000,
+  bytes: 4 * 1024 ** 3,
+  kept: { entries: 30_000, bytes: 512 * 1024 ** 2 },
+  depth: 32,
+};
 
 export interface ExtractionOptions {
   client: RegistryClient;
@@ -76,7 +83,7 @@ export async function extractDirectories({
   const writer = createFileWriter();
   const trees = Object.entries(directories).map(([directory, to]) => treeOf(imagePath(directory), to, writer));
   await Promise.all(trees.map(({ to }) => prepare(to)));
-  const spent = { entries: 0, bytes: 0 };
+  const spent = { entries: 0, bytes: 0, kept: { entries: 0, bytes: 0 } };
   for (const { directory } of trees) {
     if (trees.some((other) => other.directory.startsWith(`${directory}/`))) {
       throw new Failure('unexpected', `Directories to be extracted lie in one another: ${directory}`);
@@ -121,6 +128,8 @@ export async function extractDirectories({
     for await (const entry of tar) {
       spent.entries += 1;
       if (spent.entries > limits.entries) throw refused(`it has more than ${limits.entries} entries`);
+      // Told by the header, before anything of it has flowed.
+      if ((entry.header.size ?? 0) > limits.bytes) throw refused(`it is larger than ${limits.bytes} bytes`);
       const statement = statementOf(entryPath(entry.header.name));
       for (const tree of trees) await apply(tree, statement, entry, layer);
       entry.resume();
@@ -133,6 +142,7 @@ export async function extractDirectories({
     if (says === 'gone') return tree.remove(path, layer);
     if (says === 'emptied') return tree.empty(path, layer);
     const { type } = entry.header;
+    if (relation === 'at or below') keep(entry);
     if (relation === 'above') {
       if (type === 'directory') return;
       if (type === 'file') return tree.remove(path, layer);
@@ -141,6 +151,14 @@ export async function extractDirectories({
       if (type === 'file') return store(entry, await tree.addFile(path, layer));
     }
     throw refused(`${path} is neither a file nor a directory`);
+  }
+
+  function keep({ header }: Entry): void {
+    const { kept } = spent;
+    kept.entries += 1;
+    kept.bytes += header.size ?? 0;
+    if (kept.entries > limits.kept.entries) throw refused(`there are more than ${limits.kept.entries} entries in it`);
+    if (kept.bytes > limits.kept.bytes) throw refused(`it is larger than ${limits.kept.bytes} bytes`);
   }
 
   /**

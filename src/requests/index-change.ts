@@ -4,7 +4,7 @@ import type { Opm } from '../catalog/opm.ts';
 import { catalogOf } from '../config/catalogs.ts';
 import type { RegistryConfig } from '../config/schema.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
-import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
+import { nameOf, parsePullSpec, printPullSpec } from '../registry/pull-spec.ts';
 import type { PlannedRequest } from '../spine/plan.ts';
 import type { IndexBlock } from './index-block.ts';
 import { type IndexFacts, type IndexImage, prepareIndex } from './prepare-index.ts';
@@ -140,10 +140,18 @@ export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, 
   };
 }
 
-/** Output pull specs of a request (request-handling.md §7). */
+/**
+ * Output pull specs of a request (request-handling.md §7). What a client has named them by is looked at here, and not
+ * when they are written: by then the change would be merged.
+ *
+ * @throws Failure `pull_spec_invalid`
+ */
 export function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
-  const named = (id: string | number) =>
-    registry.pushTemplate.replaceAll('{registry}', registry.output).replaceAll('{request_id}', String(id));
+  const named = (id: string | number) => {
+    const { pushTemplate, output } = registry;
+    const spec = pushTemplate.replaceAll('{registry}', output).replaceAll('{request_id}', () => String(id));
+    return printPullSpec(parsePullSpec(spec));
+  };
   const output = named(requestId);
   return {
     output,

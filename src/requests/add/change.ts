@@ -1,17 +1,17 @@
 import { join } from 'node:path';
-import { bundleMapping, manifestsPathOf } from '../../bundle/labels.ts';
+import { bundleMapping } from '../../bundle/labels.ts';
 import { type Csv, readCsvs } from '../../bundle/manifests.ts';
 import { assertNoSubstitutionCycle } from '../../bundle/substitutions.ts';
 import type { PackageChange } from '../../catalog/changes.ts';
 import { assertNotCatalogOnly } from '../../catalog/files.ts';
 import { bundlesIn, packagesIn, substitutionsIn } from '../../catalog/index-db.ts';
 import { deprecationMatches, presenceOf } from '../../catalog/presence.ts';
-import { extractDirectory } from '../../registry/layers.ts';
 import { parsePullSpec } from '../../registry/pull-spec.ts';
 import { type Bench, bringOver, engineOf, graphMode, openBench, openIndexDb } from '../bench.ts';
 import { changedIndex, decideImage, destinationOf, indexTokens } from '../index-change.ts';
 import { readIndex } from '../prepare-index.ts';
 import { sideBySide } from '../side-by-side.ts';
+import { unpackBundle } from '../unpack-bundle.ts';
 import { type Changed, requestWork, type WorkItem, type Workshop } from '../work.ts';
 import { type ResolvedBundle, readBundles } from './bundles.ts';
 import { assertGatingPassed } from './greenwave.ts';
@@ -101,7 +101,8 @@ async function changeCatalog(bench: Bench, db: string, wanted: Wanted): Promise<
   const resolved = wanted.bundles.map((bundle) => bundle.resolved);
   const { missing } = presenceOf(resolved, indexed);
   const toDeprecate = deprecationMatches(wanted.deprecations, [...indexed, ...missing.map((image) => ({ image }))]);
-  if (missing.length > 0) await assertNotCatalogOnly(tree, packagesIn(db), wanted.operators);
+  const packages = packagesIn(db);
+  if (missing.length > 0) await assertNotCatalogOnly(tree, packages, wanted.operators);
   await assertGraphIsFinite(db, wanted, missing, shop);
 
   const engine = engineOf(bench, missing);
@@ -109,6 +110,8 @@ async function changeCatalog(bench: Bench, db: string, wanted: Wanted): Promise<
     ...graphMode(wanted.mode),
     overwriteLatest: wanted.scope !== 'prod',
   });
+  // Labels may say something else than the annotations, by which opm goes.
+  await assertNotCatalogOnly(tree, packages, added);
   const packageOf = new Map(bundlesIn(db).map((bundle) => [bundle.image, bundle.package]));
   const deprecated = await engine.deprecate(db, toDeprecate);
   const emptied = [...new Set(toDeprecate.flatMap((image) => packageOf.get(image) ?? []))];
@@ -123,11 +126,12 @@ async function assertGraphIsFinite(
   { registry, scratch }: Workshop,
 ): Promise<void> {
   const csvs: Csv[] = [];
-  for (const { resolved, labels } of bundles) {
+  for (const { resolved } of bundles) {
     if (!missing.includes(resolved)) continue;
-    const to = join(scratch, `manifests-${parsePullSpec(resolved).digest?.slice(7, 19)}`);
-    await extractDirectory({ client: registry, image: resolved, directory: manifestsPathOf(labels), to });
-    csvs.push(...(await readCsvs(to)));
+    const to = join(scratch, `bundle-${parsePullSpec(resolved).digest?.slice(7, 19)}`);
+    // The folders that opm reads, whatever the image's labels say.
+    await unpackBundle({ registry }, resolved, to);
+    csvs.push(...(await readCsvs(join(to, 'manifests'))));
   }
   assertNoSubstitutionCycle([...substitutionsIn(db, operators), ...csvs]);
 }
