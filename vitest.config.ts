@@ -7,8 +7,8 @@ export default defineConfig({
     exclude: ['test/cluster/**', 'node_modules/**'],
     globalSetup: ['test/support/postgres-global.ts'],
     pool: 'forks',
-    // Two cores: the end-to-end tests start real servers, so more workers only make them wait for one another.
-    maxWorkers: 2,
+    // One more than the two cores of a small machine: end-to-end tests spend part of their time waiting for others.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: ['default'],
