@@ -18,11 +18,11 @@ export async function watchArgv(forms: readonly string[]): Promise<{ stop(): Pro
   await once(thread, 'message');
   return {
     async stop() {
-      const answer = once(thread, 'message');
+      // Both are asked for at once: a thread that ends hands over its last message and its exit in one go.
+      const ended = Promise.all([once(thread, 'message'), once(thread, 'exit')]);
       Atomics.store(stop, 0, 1);
       Atomics.notify(stop, 0);
-      const [seen] = await answer;
-      await once(thread, 'exit');
+      const [[seen]] = await ended;
       return Seen.parse(seen);
     },
   };
