@@ -14,13 +14,15 @@ export interface OpmAlone {
    * @returns null when opm took them, else what it says; the database is as before then
    */
   add(bundles: readonly string[], flags?: readonly string[]): Promise<string | null>;
+  /** `opm registry rm`; must work. */
+  remove(packages: readonly string[]): Promise<void>;
   /** `opm registry deprecatetruncate`; must work. */
   deprecate(bundles: readonly string[]): Promise<void>;
   close(): void;
 }
 
-/** Starts with an empty database. */
-export async function opmAlone(w: World, opm: string): Promise<OpmAlone> {
+/** Starts with a copy of a database, or with an empty one. */
+export async function opmAlone(w: World, opm: string, from?: string): Promise<OpmAlone> {
   const { at, layout } = w.sandbox;
   const dir = mkdtempSync(join(layout.dir, 'opm-alone-'));
   const auth = join(dir, 'auth');
@@ -28,7 +30,8 @@ export async function opmAlone(w: World, opm: string): Promise<OpmAlone> {
   const service = dockerConfig(at.registry, 'service', layout.identity.registryUsers.service);
   writeFileSync(join(auth, 'config.json'), service, { mode: 0o600 });
   const db = join(dir, 'index.db');
-  writeFileSync(db, '');
+  if (from === undefined) writeFileSync(db, '');
+  else copyFileSync(from, db);
 
   const registry = async (...args: string[]): Promise<Ran> => {
     // opm's own folders must not be shared between two calls.
@@ -55,6 +58,10 @@ export async function opmAlone(w: World, opm: string): Promise<OpmAlone> {
   return {
     db,
     add,
+    async remove(packages) {
+      const { exitCode, stderr } = await registry('rm', '--database', db, '--packages', packages.join(','));
+      if (exitCode !== 0) throw new Error(`opm does not remove: ${stderr}`);
+    },
     async deprecate(bundles) {
       const args = ['--database', db, '--bundle-images', bundles.join(','), '--allow-package-removal'];
       const { exitCode, stderr } = await registry('deprecatetruncate', ...args);
