@@ -1,13 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { nameOf } from '../../src/registry/pull-spec.ts';
+import { type Greenwave, startGreenwave } from '../../src/sandbox/greenwave.ts';
+import { newOperator } from './support/proof.ts';
 import { type World, world } from './support/world.ts';
 
+const GATED = 'gated@EXAMPLE.COM';
+
 let w: World;
+let greenwave: Greenwave;
 beforeAll(async () => {
-  w = await world({ workers: 2 });
+  greenwave = await startGreenwave();
+  const gate = { queue: 'gated', decisionContext: 'release', productVersion: 'cvp', subjectType: 'koji_build' };
+  const settings = () => ({ userToQueue: { [GATED]: 'gated' }, gates: [gate], greenwaveUrl: greenwave.url });
+  w = await world({ workers: 2, settings });
 });
-afterAll(() => w?.close());
+afterAll(async () => {
+  await w?.close();
+  await greenwave?.close();
+});
 
 const MergeRequest = z.object({
   iid: z.number(),
@@ -161,6 +172,49 @@ describe('add', () => {
     const names = await fbcBundles();
     expect(names).not.toContain('lighthouse.v1.0.0');
     expect(names).toContain('lighthouse.v1.2.0');
+  });
+});
+
+describe('bundles of a gated queue', () => {
+  const gated = async (bundles: string[]) =>
+    w.end(await w.post('add', { from_index: w.sandbox.seeded.fromIndex, bundles }, { user: GATED }));
+  const buildOf = (name: string) =>
+    newOperator(w, name, { 'com.redhat.component': name, version: '1.0', release: '7' });
+
+  test('go into the index when Greenwave is satisfied; it is not asked for those of other queues', async () => {
+    const ended = await gated([await buildOf('signal')]);
+    expect(ended.state_reason).toBe('The operator bundle(s) were successfully added to the index image');
+    expect(greenwave.asked).toEqual([
+      {
+        decision_context: 'release',
+        product_version: 'cvp',
+        subject_type: 'koji_build',
+        subject_identifier: 'signal-1.0-7',
+      },
+    ]);
+  });
+
+  test('are refused when it is not, with the requirements named', async () => {
+    const [fine, unsigned, unscanned] = [await buildOf('fine'), await buildOf('unsigned'), await buildOf('unscanned')];
+    greenwave.lack('unsigned-1.0-7', ['signature']);
+    greenwave.lack('unscanned-1.0-7', ['signature', 'scan']);
+    const before = await w.photograph();
+    expect(await gated([fine, unsigned, unscanned])).toMatchObject({
+      state: 'failed',
+      state_reason: `Unsatisfied Greenwave policy for ${unsigned}, ${unscanned} with decision_context: release, product_version: cvp, subject_type: koji_build and test cases: signature, scan`,
+    });
+    expect(await w.photograph()).toEqual(before);
+  });
+
+  test('wait for a Greenwave that cannot be asked, and then fail for that reason', async () => {
+    const bundle = await buildOf('waiting');
+    await greenwave.close();
+    const before = await w.photograph();
+    expect(await gated([bundle])).toMatchObject({
+      state: 'failed',
+      state_reason: expect.stringMatching(/^Gating check failed for .*@sha256:\w+: connect ECONNREFUSED/),
+    });
+    expect(await w.photograph()).toEqual(before);
   });
 });
 

@@ -16,7 +16,7 @@ const LIGHTHOUSE = resolve(import.meta.dirname, '../../../examples/bundles/light
 export const ADDED = 'The operator bundle(s) were successfully added to the index image';
 
 /** The bundle of an operator that no index has yet, by digest: the example lighthouse under another name. */
-export async function newOperator(w: AnyWorld, name: string): Promise<string> {
+export async function newOperator(w: AnyWorld, name: string, labels: Record<string, string> = {}): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-operator-'));
   try {
     cpSync(LIGHTHOUSE, dir, { recursive: true });
@@ -27,7 +27,7 @@ export async function newOperator(w: AnyWorld, name: string): Promise<string> {
       writeFileSync(join(dir, file), text.replaceAll('lighthouse', name));
     }
     const ref = `${w.sandbox.at.registry}/examples/${name}-bundle:v1.0.0`;
-    return await pushBundleImage(await w.sandbox.registryClient(), { bundleDir: dir, ref });
+    return await pushBundleImage(await w.sandbox.registryClient(), { bundleDir: dir, ref, labels });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
