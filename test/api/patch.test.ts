@@ -75,3 +75,24 @@ test('many PATCHes at once all land', async () => {
   expect(json.arches).toEqual([...arches].sort());
   expect(json.state_history).toHaveLength(arches.length + 1);
 });
+
+test('whoever ends a request ends the keeping of its tokens', async () => {
+  const overwrite = { overwrite_from_index: true, overwrite_from_index_token: 'user:password' };
+  const [ended, delivered] = [
+    await create('rm', { operators: ['webapp'], ...overwrite }),
+    await create('rm', { operators: ['webapp'], ...overwrite }),
+  ];
+  const { pool } = api.world.database;
+  // A delivery may be past its commit point: it needs them to its end, and removes them itself.
+  await pool.query(
+    `with begun as (insert into deliveries default values returning id)
+     update requests set delivery_id = begun.id from begun where requests.id = $1`,
+    [delivered],
+  );
+  await patch(ended, { state: 'in_progress', state_reason: 'busy' });
+  const kept = async () =>
+    (await pool.query('select request_id from request_secrets order by 1')).rows.map(({ request_id }) => request_id);
+  expect(await kept()).toEqual([ended, delivered]);
+  for (const id of [ended, delivered]) await patch(id, { state: 'failed', state_reason: 'over' });
+  expect(await kept()).toEqual([delivered]);
+});
