@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster lint sandbox bench soak setup setup-demo conformance image test-image
+.PHONY: demo test test-cluster lint sandbox bench bench-api soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 IMAGE ?= localhost/indexwright:latest
@@ -39,6 +39,10 @@ test-image: setup image ## the image's api and worker as an arbitrary user, root
 
 bench: setup ## speed as ratios against named baselines
 	@npm exec -- node bench/registry-reads.ts
+	@npm exec -- node bench/api/run.ts
+
+bench-api: node_modules/.installed ## the API alone with a million stored requests, some four minutes; REQUESTS, SECONDS, CONNECTIONS, ONLY
+	@npm exec -- node bench/api/run.ts
 
 conformance: setup ## SCENARIOS=DIR: answers recorded from IIB against ours
 	@npm exec -- node scripts/conformance.ts $(SCENARIOS)
