@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { z } from 'zod';
+import { Failure } from '../../errors/failure.ts';
 import { applyTo, type Manifest } from '../apply.ts';
 import { writePrivate } from '../layout.ts';
 import { Anything, type Rest } from '../rest.ts';
@@ -63,4 +64,39 @@ export async function webhookTaken(
   name: string,
 ): Promise<void> {
   await cluster('GET', `${HOOKS}/${kind}/${name}`, Hook);
+}
+
+const Served = z.object({ items: z.array(z.unknown()) });
+const Kinds = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string() }),
+      spec: z.object({
+        group: z.string(),
+        names: z.object({ plural: z.string() }),
+        versions: z.array(z.object({ name: z.string(), storage: z.boolean() })),
+        conversion: z
+          .object({ webhook: z.object({ clientConfig: z.object({ caBundle: z.string().optional() }) }).optional() })
+          .optional(),
+      }),
+    }),
+  ),
+});
+
+/**
+ * Passes when the webhook program has given every kind the certificate of its conversion and all kinds can be listed:
+ * each change of a kind makes the server answer 429 for it for a moment ("storage is (re)initializing").
+ *
+ * @throws Failure `process_failed` while it is not so
+ */
+export async function kindsServed(cluster: Rest): Promise<void> {
+  const { items } = await cluster('GET', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', Kinds);
+  for (const { metadata, spec } of items) {
+    const client = spec.conversion?.webhook?.clientConfig;
+    if (client !== undefined && !client.caBundle) {
+      throw new Failure('process_failed', `The webhook has not taken up ${metadata.name} yet`);
+    }
+    const version = spec.versions.find(({ storage }) => storage)?.name;
+    await cluster('GET', `/apis/${spec.group}/${version}/${spec.names.plural}?limit=1`, Served);
+  }
 }

@@ -12,7 +12,7 @@ import { startKubelet } from './kubelet/kubelet.ts';
 import { pacObjects, tektonObjects } from './objects.ts';
 import { type PipelinesAsCodePrograms, pipelinesAsCode } from './pipelines-as-code.ts';
 import { clusterTools } from './programs.ts';
-import { type Tekton, tekton } from './tekton.ts';
+import { dropLeases, type Tekton, tekton } from './tekton.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
 
@@ -85,6 +85,7 @@ export function realParts(layout: Layout): RealParts {
       ];
       await serving;
       await allUp([plane.controllerManager.start(), install(rest, objects, path('kubernetes', 'installed'))]);
+      await dropLeases(rest);
       await allUp([...Object.values(ofTekton), kubelet].map((one) => one.start()));
       return cluster;
     } catch (thrown) {

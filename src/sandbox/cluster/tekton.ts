@@ -1,9 +1,10 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import { applyTo } from '../apply.ts';
 import { freePorts } from '../layout.ts';
-import type { Rest } from '../rest.ts';
-import type { ClusterIdentity } from './identity.ts';
-import { webhookTaken } from './install.ts';
+import { Anything, type Rest } from '../rest.ts';
+import { type ClusterIdentity, PAC_NAMESPACE } from './identity.ts';
+import { kindsServed, webhookTaken } from './install.ts';
 import { RESOLVERS_NAMESPACE, TEKTON_NAMESPACE } from './objects.ts';
 import { type ClusterProgram, type ClusterTools, program } from './programs.ts';
 
@@ -68,6 +69,7 @@ export async function tekton(
         await webhookTaken(cluster, 'validatingwebhookconfigurations', 'validation.webhook.pipeline.tekton.dev');
         await webhookTaken(cluster, 'mutatingwebhookconfigurations', 'webhook.pipeline.tekton.dev');
         await apply(PROBE, { dryRun: true });
+        await kindsServed(cluster);
       },
     }),
     controller: program({
@@ -76,7 +78,7 @@ export async function tekton(
       args: ['-disable-ha', ...Object.entries(IMAGES).flatMap(([flag, image]) => [`-${flag}`, image])],
       env: { ...common, ...controllerPorts, CONFIG_LEADERELECTION_NAME: 'config-leader-election-controller' },
       log: logs('tekton-controller'),
-      ready: alive(controllerPorts),
+      ready: serves(controllerPorts.PROBES_PORT),
     }),
     resolvers: program({
       name: 'tekton-resolvers',
@@ -91,7 +93,7 @@ export async function tekton(
         ARTIFACT_HUB_API: 'http://127.0.0.1:1/',
       },
       log: logs('tekton-resolvers'),
-      ready: alive(resolverPorts),
+      ready: () => leads(cluster),
     }),
   };
 }
@@ -105,21 +107,36 @@ const PROBE = {
 };
 
 /**
- * Ports of a program of this kind that nobody here asks; each has defaults that collide with the others'
- * (real-cluster.md §5.6).
+ * Ports of a program of this kind; each has defaults that collide with the others' (real-cluster.md §5.6). All of them also
+ * want 8080 for one more, which cannot be changed; whoever does not get it goes on without.
  */
 export async function knativePorts() {
-  const [probes, health, metrics, profiling] = await freePorts(4);
+  const [probes, metrics, profiling] = await freePorts(3);
   return {
     PROBES_PORT: `${probes}`,
-    KNATIVE_HEALTH_PROBES_PORT: `${health}`,
     METRICS_PROMETHEUS_PORT: `${metrics}`,
     PROFILING_PORT: `${profiling}`,
   };
 }
 
-const alive = (ports: { PROBES_PORT: string }) => async () => {
-  const answer = await fetch(`http://127.0.0.1:${ports.PROBES_PORT}/readiness`);
+const serves = (port: string) => async () => {
+  const answer = await fetch(`http://127.0.0.1:${port}/readiness`);
   await answer.arrayBuffer();
   return answer.ok;
 };
+
+const Leases = z.object({ items: z.array(z.object({ spec: z.object({ holderIdentity: z.string().min(1) }) })).min(5) });
+
+/** The resolvers have no port of their own to ask; each of the five works when it has its lease. */
+async function leads(cluster: Rest): Promise<void> {
+  await cluster('GET', leasesIn(RESOLVERS_NAMESPACE), Leases);
+}
+
+const leasesIn = (namespace: string) => `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
+
+/** Takes the leases of programs that were ended, so that their successors need not wait a minute for them to run out. */
+export async function dropLeases(cluster: Rest): Promise<void> {
+  for (const namespace of [TEKTON_NAMESPACE, RESOLVERS_NAMESPACE, PAC_NAMESPACE]) {
+    await cluster('DELETE', leasesIn(namespace), Anything);
+  }
+}
