@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createLog } from '../../telemetry/log.ts';
 import type { Layout } from '../layout.ts';
@@ -48,6 +49,8 @@ export function realParts(layout: Layout): RealParts {
     const rest = restClient(at.url, { authorization: `Bearer ${at.adminToken}` }, { ca: at.tls.ca });
     const plane = controlPlane(at, tools, logs);
     const ofTekton = await tekton(at, tools, { cluster: rest, logs });
+    const compileCache = path('compile-cache');
+    mkdirSync(compileCache, { recursive: true, mode: 0o700 });
     const kubelet = part(
       'kubelet',
       () =>
@@ -56,10 +59,7 @@ export function realParts(layout: Layout): RealParts {
           ca: at.tls.ca,
           token: at.adminToken,
           dir: path('kubelet'),
-          images: [
-            ...tektonImages(tools.tekton),
-            builderImage({ project: PROJECT, compileCache: path('compile-cache') }),
-          ],
+          images: [...tektonImages(tools.tekton), builderImage({ project: PROJECT, compileCache })],
           log: createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', 'kubelet'),
         }),
       (running) => running.close(),
