@@ -3,7 +3,9 @@ import { defineConfig } from 'vitest/config';
 /** Tests on a real cluster: one of it on a machine, so one file after the other. */
 export default defineConfig({
   test: {
-    include: ['test/cluster/**/*.test.ts'],
+    // The contract suite runs on the imitation, too, by `make test`.
+    include: ['test/cluster/**/*.test.ts', 'test/contract/**/*.test.ts'],
+    env: { INDEXWRIGHT_CLUSTER: 'real' },
     pool: 'forks',
     maxWorkers: 1,
     fileParallelism: false,

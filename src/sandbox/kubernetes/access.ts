@@ -32,6 +32,8 @@ type Account = z.infer<typeof Account>;
 const EVERYTHING: Rule = { verbs: ['*'], groups: ['*'], resources: ['*'], namespaces: ['*'] };
 /** Anyone, even anonymous, may read these (the role `system:public-info-viewer`). */
 const PUBLIC = /^\/(healthz|livez|readyz|version)(\/|$)/;
+/** And these, anyone with a token (the role `system:discovery`). */
+const DISCOVERY = /^\/(apis?|openapi)(\/|$)/;
 
 /** Bearer tokens, kept in one private file, and what they and the Roles bound to their holders allow (real-cluster.md §2: anonymous is 403, a bad token 401). */
 export class Access {
@@ -104,7 +106,8 @@ export class Access {
   /** @throws Refusal 403 in the server's words */
   authorize(user: string, call: Call): void {
     if (call.resource === undefined) {
-      if (PUBLIC.test(call.path) || user !== 'system:anonymous') return;
+      if (PUBLIC.test(call.path)) return;
+      if (user !== 'system:anonymous' && (DISCOVERY.test(call.path) || user === 'admin')) return;
       throw new Refusal(403, 'Forbidden', `forbidden: User "${user}" cannot ${call.verb} path "${call.path}"`, {});
     }
     const { resource, name, part, verb, namespace } = call;

@@ -1,7 +1,9 @@
+import { prune } from './known-fields.ts';
 import { type KubeObject, RESOURCES, type Resource } from './object.ts';
 
-/** What the server does to a kind's own fields on every write: Secrets turn `stringData` into `data`, pods start Pending. */
+/** What the server does to a kind's own fields on every write: what nobody knows goes, Secrets turn `stringData` into `data`, pods start Pending. */
 export function prepare(resource: Resource, object: KubeObject): void {
+  prune(resource, object);
   if (resource === RESOURCES.secrets) {
     const plain = (object.stringData ?? {}) as Record<string, string>;
     const encoded = Object.entries(plain).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);

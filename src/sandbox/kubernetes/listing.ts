@@ -15,7 +15,15 @@ export function selection({ query, name }: Call): Matches {
 /** A resource version as clients give it back. @throws Refusal 400 for what this server never gave out */
 export function versionOf(text: string): number {
   if (!/^\d+$/.test(text))
-    throw badRequest(`Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
+    throw badRequest(
+      `invalid resource version: resourceVersion: Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`,
+    );
+  return Number(text);
+}
+
+/** @throws Refusal 400 */
+function limitOf(text: string): number {
+  if (!/^-?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`);
   return Number(text);
 }
 
@@ -33,12 +41,12 @@ interface Page {
  */
 export function list(store: Store, resource: Resource, call: Call): Record<string, unknown> {
   const { query, namespace } = call;
-  const limit = Number(query.get('limit') ?? 0);
+  const limit = limitOf(query.get('limit') ?? '0');
   const page = pageOf(query.get('continue'));
   const matches = selection(call);
   const asked = versionOf(query.get('resourceVersion') || '0');
   if (asked > store.version) {
-    throw new Refusal(504, 'Timeout', `Too large resource version: ${asked}, current: ${store.version}`, {
+    throw new Refusal(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${store.version}`, {
       causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version', field: '' }],
       retryAfterSeconds: 1,
     });
@@ -92,5 +100,5 @@ function pageOf(token: string | null): Page | undefined {
   } catch {
     // refused below, like every token that is not ours
   }
-  throw badRequest('continue key is not valid: invalid character');
+  throw badRequest('invalid continue token: continue key is not valid: invalid character');
 }

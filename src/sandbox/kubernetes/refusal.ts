@@ -68,15 +68,38 @@ export const conflict = (resource: Resource, { name }: Reference, why: string) =
     detailsOf(resource, name),
   );
 
-/** 422 with one offending field, in the words of the server's own validation. */
-export function invalid(resource: Resource, name: string, field: string, value: string, why: string): Refusal {
-  const kind = resource.group === '' ? resource.kind : `${resource.kind}.${resource.group}`;
-  const message = `Invalid value: "${value}": ${why}`;
+const qualifiedKind = ({ group, kind }: Resource) => (group === '' ? kind : `${kind}.${group}`);
+
+/** A DELETE whose preconditions do not hold; unlike other conflicts it names the kind. */
+export const preconditionFailed = (resource: Resource, { name }: Reference, why: string) =>
+  new Refusal(
+    409,
+    'Conflict',
+    `Operation cannot be fulfilled on ${qualifiedKind(resource)} "${name}": ${why}`,
+    detailsOf(resource, name),
+  );
+
+/**
+ * 422 with one offending field, in the words of the server's own validation.
+ *
+ * @param value undefined: there is none, and there must be
+ */
+export function invalid(
+  resource: Resource,
+  name: string,
+  field: string,
+  value: string | undefined,
+  why: string,
+): Refusal {
+  const kind = qualifiedKind(resource);
+  const [fault, reason] =
+    value === undefined ? ['Required value', 'FieldValueRequired'] : [`Invalid value: "${value}"`, 'FieldValueInvalid'];
+  const message = `${fault}: ${why}`;
   return new Refusal(422, 'Invalid', `${kind} "${name}" is invalid: ${field}: ${message}`, {
     name,
     ...(resource.group === '' ? {} : { group: resource.group }),
     kind: resource.kind,
-    causes: [{ reason: 'FieldValueInvalid', message, field }],
+    causes: [{ reason, message, field }],
   });
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Access } from './access.ts';
+import { needVersion, readDraft } from './body.ts';
 import type { Call } from './call.ts';
 import { discover } from './discovery.ts';
 import { list } from './listing.ts';
@@ -45,14 +46,17 @@ export function answer(world: World, call: Call, body: string, contentType: stri
     case 'list':
       return { code: 200, json: list(store, resource, call) };
     case 'create': {
-      const draft = parse(body, contentType);
+      const draft = readDraft(resource, body, contentType, call.query.get('fieldValidation'));
       const named = resource.namespaced
         ? { ...draft, metadata: { ...draft.metadata, namespace: namespaceOf(draft, call) } }
         : draft;
       return { code: 201, json: store.create(resource, named, writer) };
     }
-    case 'update':
-      return { code: 200, json: store.replace(resource, reference, parse(body, contentType), writer) };
+    case 'update': {
+      const draft = readDraft(resource, body, contentType, call.query.get('fieldValidation'));
+      needVersion(resource, reference.name, draft);
+      return { code: 200, json: store.replace(resource, reference, draft, writer) };
+    }
     case 'patch':
       return patch(store, resource, reference, body, contentType ?? '', writer);
     case 'delete':
@@ -105,22 +109,8 @@ function tokenRequest({ access }: World, { verb, namespace = '', name = '' }: Ca
   const expires = new Date();
   expires.setFullYear(expires.getFullYear() + TOKEN_YEARS);
   const status = { token: access.tokenFor(namespace, name), expirationTimestamp: timestamp(expires) };
-  return { code: 201, json: { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', status } };
-}
-
-function parse(body: string, contentType: string | undefined): Draft {
-  if (contentType !== undefined && !/^application\/json\b/.test(contentType)) {
-    throw new Refusal(
-      415,
-      'UnsupportedMediaType',
-      'the body of the request was in an unknown format - accepted media types include: application/json',
-    );
-  }
-  try {
-    return z.looseObject({ metadata: z.looseObject({}).optional() }).parse(JSON.parse(body)) as Draft;
-  } catch (cause) {
-    throw badRequest(`couldn't get version/kind; json parse error: ${cause instanceof Error ? cause.message : cause}`);
-  }
+  const metadata = { name, namespace, creationTimestamp: timestamp() };
+  return { code: 201, json: { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', metadata, status } };
 }
 
 function namespaceOf(draft: Draft, { namespace }: Call): string {

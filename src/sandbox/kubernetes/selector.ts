@@ -20,11 +20,11 @@ export function labelSelector(text: string): Matches {
     .split(/,(?![^(]*\))/)
     .map((part) => part.trim())
     .filter((part) => part !== '')
-    .map((part) => requirement(part, text));
+    .map(requirement);
   return (object) => requirements.every((holds) => holds(object.metadata.labels ?? {}));
 }
 
-function requirement(part: string, whole: string): (labels: Record<string, string>) => boolean {
+function requirement(part: string): (labels: Record<string, string>) => boolean {
   const equality = EQUALITY.exec(part);
   if (equality) {
     const [, key = '', operator, value = ''] = equality;
@@ -43,7 +43,9 @@ function requirement(part: string, whole: string): (labels: Record<string, strin
     const [, not, key = ''] = exists;
     return not ? (labels) => labels[key] === undefined : (labels) => labels[key] !== undefined;
   }
-  throw badRequest(`unable to parse requirement: found '${part}', expected: identifier: ${whole}`);
+  // The server's reader stops at the first thing that cannot stand where it stands.
+  const found = /[^A-Za-z0-9._/=!\s-]/.exec(part)?.[0] ?? part;
+  throw badRequest(`unable to parse requirement: found '${found}', expected: identifier`);
 }
 
 /**

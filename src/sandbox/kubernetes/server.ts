@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Access } from './access.ts';
 import { type Call, readCall } from './call.ts';
 import { certificates } from './certificates.ts';
+import { giveDefaultAccounts } from './default-account.ts';
 import { type Fault, Faults } from './faults.ts';
 import { kubeconfigOf } from './kubeconfig.ts';
 import { PodLogs } from './logs.ts';
@@ -51,6 +52,7 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   const tls = await certificates(dir);
   const store = new Store(join(dir, 'objects.db'), { historyLength });
   const access = new Access(dir, store);
+  const stopGiving = giveDefaultAccounts(store);
   const logs = new PodLogs(join(dir, 'logs'));
   const faults = new Faults();
 
@@ -127,6 +129,7 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       await closed;
+      stopGiving();
       store.close();
     },
   };

@@ -15,7 +15,7 @@ import {
   timestamp,
 } from './object.ts';
 import { Persistence } from './persistence.ts';
-import { alreadyExists, conflict, invalid, notFound } from './refusal.ts';
+import { alreadyExists, conflict, invalid, notFound, preconditionFailed } from './refusal.ts';
 import { validateMetadata } from './validation.ts';
 
 /** What an admission webhook sees; it may change `object`, or throw a Refusal. */
@@ -107,7 +107,7 @@ export class Store {
     const { namespace } = wanted;
     if (resource.namespaced) this.get(RESOURCES.namespaces, { name: namespace ?? '' });
     const name = wanted.name || generated(wanted.generateName);
-    if (!name) throw invalid(resource, '', 'metadata.name', '', 'name or generateName is required');
+    if (!name) throw invalid(resource, '', 'metadata.name', undefined, 'name or generateName is required');
     if (this.find(resource, { namespace, name })) throw alreadyExists(resource, { name });
     const metadata: Metadata = {
       ...structuredClone(wanted),
@@ -183,17 +183,17 @@ export class Store {
   remove(resource: Resource, reference: Reference, { uid, resourceVersion, propagation }: Removal = {}): KubeObject {
     const before = this.get(resource, reference);
     if (uid && uid !== before.metadata.uid) {
-      throw conflict(
+      throw preconditionFailed(
         resource,
         reference,
-        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${before.metadata.uid}`,
+        `the UID in the precondition (${uid}) does not match the UID in record (${before.metadata.uid}). The object might have been deleted and then recreated`,
       );
     }
     if (resourceVersion && resourceVersion !== before.metadata.resourceVersion) {
-      throw conflict(
+      throw preconditionFailed(
         resource,
         reference,
-        `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${before.metadata.resourceVersion}`,
+        `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${before.metadata.resourceVersion}). The object might have been modified`,
       );
     }
     if (propagation === 'Orphan') this.#orphan(before.metadata.uid);
