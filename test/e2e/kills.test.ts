@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
 import { Anything } from '../../src/sandbox/rest.ts';
-import { dropWaiting, type Gate, gateAt, type Moment } from './support/gate.ts';
+import { dropWaiting, type Gate, gateAt } from './support/gate.ts';
+import { KILL_MOMENTS } from './support/kill-moments.ts';
 import { ADDED, expectPublished, expectUndone, newOperator, operatorsOf } from './support/proof.ts';
 import { type World, world } from './support/world.ts';
 
@@ -55,18 +56,10 @@ async function killAt(gate: Gate): Promise<void> {
   await gate.open();
 }
 
-const STEPS = ['artifact', 'propose', 'build', 'stage', 'merge', 'publish'];
 const REFUSED = { status: 403, message: '403 Forbidden: the release is frozen' };
 
 describe('an overwriting add whose worker is killed, and another one started', () => {
-  test.each<[Moment, string]>([
-    ['report', 'Checking if bundles are already present in index image'],
-    ...STEPS.flatMap((step): [Moment, string][] => [
-      ['intent', step],
-      ['outcome', step],
-    ]),
-    ['report', ADDED],
-  ])('before the %s of "%s" is written: is complete', async (moment, name) => {
+  test.each(KILL_MOMENTS)('before the %s of "%s" is written: is complete', async (moment, name) => {
     const { operator, bundle, before } = await prepare();
     const gate = await gateAt(w.databaseUrl, name, moment);
     const request = await w.add({ bundles: [bundle] });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../../errors/failure.ts';
@@ -75,22 +75,44 @@ async function openssl(...args: string[]): Promise<void> {
   if (exitCode !== 0) throw new Failure('process_failed', 'openssl could not make a key', { cause: stderr });
 }
 
+/** In Linux's abstract namespace: the kernel gives it free when its holder ends, however that ends. */
+const PLACE = '\0indexwright real cluster';
+
 /**
- * Looks whether the one port that cannot be chosen is free.
+ * Takes the place of the one real cluster this machine can have: the webhook of Pipelines-as-Code has a port that cannot
+ * be chosen.
  *
- * @throws Failure `configuration_invalid` when it is not, with what may hold it
+ * @returns gives the place free
+ * @throws Failure `configuration_invalid` when it is taken, with what may hold it
  */
-export async function onlyClusterHere(): Promise<void> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(PAC_WEBHOOK_PORT, resolve);
-  }).catch((cause) => {
+export async function takePlace(): Promise<() => Promise<void>> {
+  const place = await listening((server) => server.listen(PLACE)).catch((cause) => {
     throw new Failure(
       'configuration_invalid',
-      `Port ${PAC_WEBHOOK_PORT} is taken, and the webhook of Pipelines-as-Code can listen on no other: stop the other real cluster of this machine, there can be only one at a time, or whatever 'ss -ltnp' shows on that port`,
+      `Another real cluster runs on this machine, and there can be only one at a time: port ${PAC_WEBHOOK_PORT}, where the webhook of Pipelines-as-Code listens, cannot be chosen. Stop the other sandbox first`,
       { cause },
     );
   });
-  await new Promise((resolve) => server.close(resolve));
+  try {
+    await ended(await listening((server) => server.listen(PAC_WEBHOOK_PORT)));
+  } catch (cause) {
+    await ended(place);
+    throw new Failure(
+      'configuration_invalid',
+      `Port ${PAC_WEBHOOK_PORT} is taken, and the webhook of Pipelines-as-Code can listen on no other: stop what 'ss -ltnp' shows there`,
+      { cause },
+    );
+  }
+  return () => ended(place);
 }
+
+async function listening(start: (server: Server) => void): Promise<Server> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).once('listening', resolve);
+    start(server);
+  });
+  return server;
+}
+
+const ended = (server: Server) => new Promise<void>((resolve) => server.close(() => resolve()));

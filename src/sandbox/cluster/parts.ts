@@ -6,13 +6,13 @@ import { allUp, type Part, part } from '../part.ts';
 import { type ClusterAddress, commonParts, type HookAddress, type Parts } from '../parts.ts';
 import { type Rest, restClient } from '../rest.ts';
 import { type ControlPlane, controlPlane } from './control-plane.ts';
-import { clusterIdentity, onlyClusterHere } from './identity.ts';
+import { clusterIdentity, takePlace } from './identity.ts';
 import { install } from './install.ts';
 import { builderImage, tektonImages } from './kubelet/images.ts';
 import { startKubelet } from './kubelet/kubelet.ts';
 import { pacObjects, tektonObjects } from './objects.ts';
 import { type PipelinesAsCodePrograms, pipelinesAsCode } from './pipelines-as-code.ts';
-import { clusterTools } from './programs.ts';
+import { type ClusterTools, clusterTools } from './programs.ts';
 import { dropLeases, type Tekton, tekton } from './tekton.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../../..');
@@ -23,10 +23,14 @@ export interface RealCluster extends ClusterAddress, ControlPlane {
   /** Runs the pods. */
   kubelet: Part<unknown>;
   adminToken: string;
+  /** Where etcd serves its clients, without credentials. */
+  etcdUrl: string;
   /** PEM */
   ca: string;
   /** As admin. */
   rest: Rest;
+  /** Lets another real cluster start on this machine. */
+  leave(): Promise<void>;
 }
 
 export interface RealPipelinesAsCode extends HookAddress, PipelinesAsCodePrograms {}
@@ -44,7 +48,16 @@ export function realParts(layout: Layout): RealParts {
 
   async function startCluster(): Promise<RealCluster> {
     const tools = clusterTools();
-    await onlyClusterHere();
+    const leave = await takePlace();
+    try {
+      return await startHere(tools, leave);
+    } catch (thrown) {
+      await leave();
+      throw thrown;
+    }
+  }
+
+  async function startHere(tools: ClusterTools, leave: () => Promise<void>): Promise<RealCluster> {
     const at = await clusterIdentity(path('kubernetes'), ports.kubernetes);
     const rest = restClient(at.url, { authorization: `Bearer ${at.adminToken}` }, { ca: at.tls.ca });
     const plane = controlPlane(at, tools, logs);
@@ -73,7 +86,9 @@ export function realParts(layout: Layout): RealParts {
       ca: at.tls.ca,
       kubeconfig: at.kubeconfig,
       adminToken: at.adminToken,
+      etcdUrl: `http://127.0.0.1:${at.etcd}`,
       rest,
+      leave,
     };
     try {
       await plane.etcd.start();
@@ -89,12 +104,17 @@ export function realParts(layout: Layout): RealParts {
       await allUp([...Object.values(ofTekton), kubelet].map((one) => one.start()));
       return cluster;
     } catch (thrown) {
-      await stopCluster(cluster);
+      await stopPrograms(cluster);
       throw thrown;
     }
   }
 
   async function stopCluster(cluster: RealCluster): Promise<void> {
+    await stopPrograms(cluster);
+    await cluster.leave();
+  }
+
+  async function stopPrograms(cluster: RealCluster): Promise<void> {
     const { kubelet, tekton: ofTekton, controllerManager, apiServer, etcd } = cluster;
     for (const one of [...Object.values(ofTekton), kubelet, controllerManager, apiServer, etcd]) await one.stop();
   }
@@ -114,16 +134,16 @@ export function realParts(layout: Layout): RealParts {
         });
         const running = { ...programs, url: `http://127.0.0.1:${ports.pipelinesAsCode}/` };
         await allUp(Object.values(programs).map((one) => one.start())).catch(async (thrown) => {
-          await stopPrograms(running);
+          await stopControllers(running);
           throw thrown;
         });
         return running;
       },
-      stopPrograms,
+      stopControllers,
     ),
   };
 }
 
-async function stopPrograms({ webhook, controller, watcher }: PipelinesAsCodePrograms): Promise<void> {
+async function stopControllers({ webhook, controller, watcher }: PipelinesAsCodePrograms): Promise<void> {
   for (const one of [controller, watcher, webhook]) await one.stop();
 }

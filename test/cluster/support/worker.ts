@@ -32,6 +32,19 @@ export class Worker {
     this.#running = await this.#world.sandbox.startWorker(`worker-${this.#count}`);
   }
 
+  /** Stops it in the middle of whatever it does (SIGSTOP), until `wake`. */
+  sleep(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  wake(): void {
+    this.#signal('SIGCONT');
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#running !== undefined) process.kill(this.#running.pid, signal);
+  }
+
   /** kill -9 */
   async kill(): Promise<void> {
     await this.#running?.kill();
