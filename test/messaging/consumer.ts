@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import rhea, { type EventContext, type Message } from 'rhea';
 
 /** A message as it came, its body parsed. */
@@ -17,8 +18,20 @@ export interface Consumer {
   close(): Promise<void>;
 }
 
-/** Takes the messages of an address (`/queue/name`), durable as ours are. */
+/** Takes the messages of an address (`/queue/name`), durable as ours are; waits for a broker that is still starting. */
 export async function consume(url: string, address: string): Promise<Consumer> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attach(url, address);
+    } catch (thrown) {
+      // RabbitMQ listens shortly before it lets sessions begin.
+      if (tries === 100) throw thrown;
+      await setTimeout(100);
+    }
+  }
+}
+
+async function attach(url: string, address: string): Promise<Consumer> {
   const { hostname, port } = new URL(url);
   const received: Received[] = [];
   const container = rhea.create_container();
@@ -32,7 +45,6 @@ export async function consume(url: string, address: string): Promise<Consumer> {
     });
     look();
   });
-  for (const event of ['disconnected', 'connection_error']) container.on(event, () => {});
   const connection = container.connect({
     host: hostname,
     port: Number(port),
@@ -40,8 +52,21 @@ export async function consume(url: string, address: string): Promise<Consumer> {
     password: 'guest',
     reconnect: false,
   });
+  const ready = Promise.withResolvers<void>();
+  container.once('receiver_open', () => ready.resolve());
+  for (const event of ['disconnected', 'connection_error', 'session_error', 'receiver_error']) {
+    container.on(event, ({ error, session, receiver }: EventContext) => {
+      const said = error ?? session?.error ?? receiver?.error;
+      ready.reject(new Error(`${event}: ${(said as { description?: string } | undefined)?.description}`));
+    });
+  }
   connection.open_receiver({ source: { address, durable: 2 } });
-  await once(container, 'receiver_open');
+  try {
+    await ready.promise;
+  } catch (thrown) {
+    connection.close();
+    throw thrown;
+  }
   return {
     received,
     until: (enough) =>
