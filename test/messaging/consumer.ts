@@ -60,7 +60,7 @@ async function attach(url: string, address: string): Promise<Consumer> {
       ready.reject(new Error(`${event}: ${(said as { description?: string } | undefined)?.description}`));
     });
   }
-  connection.open_receiver({ source: { address, durable: 2 } });
+  const receiver = connection.open_receiver({ source: { address, durable: 2 } });
   try {
     await ready.promise;
   } catch (thrown) {
@@ -75,6 +75,10 @@ async function attach(url: string, address: string): Promise<Consumer> {
         look();
       }),
     async close() {
+      // What was taken must be known to be taken, else it comes once more.
+      const detached = once(receiver, 'receiver_close');
+      receiver.close();
+      await detached;
       const closed = once(connection, 'connection_close');
       connection.close();
       await closed;

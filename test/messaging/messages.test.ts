@@ -167,6 +167,8 @@ test('a broker that restarts gets what happened meanwhile', async () => {
   const seen = consumer.received.length;
   const { json: request } = await post('rm', rm('webapp'));
   await consumer.until((received) => received.length >= seen + 2);
+  // What the announcer does not know to be taken it would rightly send once more.
+  await expect.poll(waiting, { timeout: 30_000 }).toBe(0);
   await consumer.close();
   await rabbit.stop();
   await patch(request.id, { state: 'in_progress', state_reason: 'Building' });
