@@ -13,44 +13,53 @@ const soak = process.env.INDEXWRIGHT_SOAK === '1';
 const FIRST: Record<string, string[]> = {
   // The default channel that the first names is made by the second.
   'apicurio-registry': ['0.0.1', '1.0.0-v2.0.0.final'],
+  aqua: ['2022.4.15'],
   'authorino-operator': ['0.0.1'],
+  clickhouse: ['0.26.0'],
   'community-trivy-operator': ['2.1.1'],
+  'dns-operator': ['0.1.0'],
+  etcd: ['0.9.0'],
+  'ibm-block-csi-operator-community': ['1.11.2'],
+  infinispan: ['2.3.8'],
+  'konveyor-operator': ['0.1.0'],
+  'kuadrant-operator': ['0.2.0'],
   'kube-green': ['0.3.0'],
   'limitador-operator': ['0.3.0'],
+  'mercury-operator': ['1.0.1'],
   'ndb-operator': ['1.6.0'],
+  'oadp-operator': ['0.2.3'],
+  'project-quay': ['3.9.0'],
+  prometheus: ['0.14.0'],
   'rabbitmq-cluster-operator': ['1.14.0'],
   'rabbitmq-messaging-topology-operator': ['1.8.0'],
+  'skupper-operator': ['1.5.3'],
   // Eighteen channels.
   'strimzi-kafka-operator': ['0.11.0'],
 };
 
-/** What is added after that, a request each; outside of `make soak` the first two of each operator. */
+/** What is added after that, a request each; outside of `make soak` one of each operator. */
 const NEXT: [operator: string, versions: string[], about: string][] = [
   ['apicurio-registry', ['1.1.0-v2.4.12.final'], 'prerelease parts in the version'],
-  ['aqua', ['2022.4.15', '2022.4.16', '2022.4.17'], 'skipRange, then growing skips and no replaces'],
+  ['aqua', ['2022.4.16', '2022.4.17'], 'skipRange, then growing skips and no replaces'],
   ['authorino-operator', ['0.4.0'], 'no default channel'],
-  ['clickhouse', ['0.26.0', '0.26.1', '0.26.2', '0.27.0'], 'skips of bundles that are there and that are not'],
+  ['clickhouse', ['0.26.1', '0.26.2', '0.27.0'], 'skips of bundles that are there and that are not'],
   ['community-trivy-operator', ['2.2.0'], 'two documents in a manifest'],
-  ['dns-operator', ['0.1.0', '0.2.0', '0.6.0'], 'a new head that replaces nothing strands what was there'],
-  ['etcd', ['0.9.0', '0.9.2', '0.9.2-clusterwide'], 'two channels that part'],
-  ['ibm-block-csi-operator-community', ['1.11.2', '1.11.4', '1.12.1'], 'skips only, then two more channels'],
-  ['infinispan', ['2.3.8', '2.4.0'], 'long skips, the default channel changes'],
-  ['konveyor-operator', ['0.1.0', '0.2.0-alpha.1'], 'skipRange and a prerelease in a channel of its own'],
-  ['kuadrant-operator', ['0.2.0', '0.4.0'], 'a second channel becomes the default'],
+  ['dns-operator', ['0.2.0', '0.6.0'], 'a new head that replaces nothing strands what was there'],
+  ['etcd', ['0.9.2', '0.9.2-clusterwide'], 'two channels that part'],
+  ['ibm-block-csi-operator-community', ['1.11.4', '1.12.1'], 'skips only, then two more channels'],
+  ['infinispan', ['2.4.0'], 'long skips, the default channel changes'],
+  ['konveyor-operator', ['0.2.0-alpha.1'], 'skipRange and a prerelease in a channel of its own'],
+  ['kuadrant-operator', ['0.4.0'], 'a second channel becomes the default'],
   ['kube-green', ['0.3.1'], 'a plain chain'],
   ['limitador-operator', ['0.4.0'], 'a plain chain'],
-  ['mercury-operator', ['1.0.1', '1.0.2'], 'dependencies, and channels that replace each other'],
+  ['mercury-operator', ['1.0.2'], 'dependencies, and channels that replace each other'],
   ['ndb-operator', ['1.6.1'], 'a plain chain'],
-  ['oadp-operator', ['0.2.3', '0.2.5', '0.3.0'], 'replaces, skips and skipRange in one bundle'],
-  ['project-quay', ['3.9.0', '3.12.0'], 'a skipRange that is no range of semantic versions'],
-  [
-    'prometheus',
-    ['0.14.0', '0.14.0.substitutesfor', '0.15.0', '0.15.0.substitutesfor'],
-    'bundles that substitute others',
-  ],
+  ['oadp-operator', ['0.2.5', '0.3.0'], 'replaces, skips and skipRange in one bundle'],
+  ['project-quay', ['3.12.0'], 'a skipRange that is no range of semantic versions'],
+  ['prometheus', ['0.14.0.substitutesfor', '0.15.0', '0.15.0.substitutesfor'], 'bundles that substitute others'],
   ['rabbitmq-cluster-operator', ['2.0.0'], 'a plain chain'],
   ['rabbitmq-messaging-topology-operator', ['1.9.0'], 'dependencies on packages and APIs, webhooks'],
-  ['skupper-operator', ['1.5.3', '1.6.0'], 'skips of bundles that never were'],
+  ['skupper-operator', ['1.6.0'], 'skips of bundles that never were'],
   ['strimzi-kafka-operator', ['0.11.1'], 'eighteen channels'],
 ];
 
@@ -90,7 +99,7 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   });
 
   for (const [operator, versions, about] of NEXT) {
-    for (const version of soak ? versions : versions.slice(0, 2)) {
+    for (const version of soak ? versions : versions.slice(0, 1)) {
       test(`${operator} ${version} (${about})`, async () => {
         await twin.add({ bundles: [await w.bundle(operator, version)], touched: [packageOf(operator)] });
       });

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { DEVELOPER, type Identity, identify, levelOf, mayRead } from './access.ts';
 import { decode, findProject } from './call.ts';
 import type { RefMove } from './events.ts';
@@ -76,7 +77,7 @@ export async function answerGit(
   if (project === undefined || !mayRead(world, identity?.user, project)) {
     return plain(404, "The project you were looking for could not be found or you don't have permission to view it.");
   }
-  if (!pushing) return backend(world, project, call.service, request, query, identity?.user);
+  if (!pushing) return serveFetch(world, project, call.service, request, query, identity?.user);
   if (identity === undefined || levelOf(world, identity.user, project) < DEVELOPER) {
     return plain(403, 'You are not allowed to push code to this project.');
   }
@@ -97,6 +98,31 @@ function basicIdentity(world: World, request: IncomingMessage): Identity | 'wron
           .replace(/^[^:]*:/, '');
   const identity = identify(world, token);
   return identity === undefined || typeof identity === 'string' ? 'wrong' : identity;
+}
+
+/** Per server: what git can do, as version 2 of its protocol begins; no ref of any repository is in it. */
+const greetings = new WeakMap<World, Buffer>();
+
+async function serveFetch(
+  world: World,
+  project: Project,
+  service: string,
+  request: IncomingMessage,
+  query: URLSearchParams,
+  user: User | undefined,
+): Promise<Reply> {
+  if (service !== 'info/refs' || request.headers['git-protocol'] !== 'version=2')
+    return backend(world, project, service, request, query, user);
+  const known = greetings.get(world);
+  const headers = { 'Content-Type': 'application/x-git-upload-pack-advertisement', 'Cache-Control': 'no-cache' };
+  if (known !== undefined) return { status: 200, headers, raw: known };
+  const reply = await backend(world, project, service, request, query, user);
+  if (reply.status === 200 && reply.raw instanceof Readable) {
+    const raw = await buffer(reply.raw);
+    greetings.set(world, raw);
+    return { ...reply, raw };
+  }
+  return reply;
 }
 
 /** A push: the rules go to the hooks by environment, the hooks tell which refs have moved by a file. */

@@ -43,17 +43,46 @@ export function gitEnvironment(settings: Record<string, string> = {}): Record<st
   });
 }
 
+/** What git has said about objects that cannot change; a process for each look would cost more than the look. */
+const known = new Map<string, GitResult>();
+/** Newest answers that are kept, each of at most so many bytes. */
+const KNOWN = { answers: 1000, bytes: 65_536 };
+
+const LOOKS = new Set(['log', 'rev-list', 'rev-parse', 'ls-tree', 'cat-file', 'diff-tree', 'merge-base']);
+const BY_ID = /^\^?[0-9a-f]{40}(\^\{\w+\}|:.*)?$/s;
+
+/** Whether the answer depends on nothing but objects named by their ids. */
+function staysTrue([command = '', ...args]: string[]): boolean {
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  const named = args.slice(0, end).filter((arg) => !arg.startsWith('-') && !(command === 'cat-file' && arg === 'blob'));
+  return LOOKS.has(command) && named.length > 0 && named.every((name) => BY_ID.test(name));
+}
+
+/** Runs the server's git in a bare repository and gives its exit code and output, at once where it is known. */
+export async function git(repository: string, args: string[], options: GitOptions = {}): Promise<GitResult> {
+  if (!staysTrue(args)) return run(repository, args, options);
+  const key = [repository, ...args].join('\0');
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const result = await run(repository, args, options);
+  // What is not there now may come.
+  if (result.code !== 0 || result.stdout.length > KNOWN.bytes) return result;
+  known.set(key, result);
+  const [oldest] = known.keys();
+  if (known.size > KNOWN.answers && oldest !== undefined) known.delete(oldest);
+  return result;
+}
+
+interface GitOptions {
+  input?: string | Buffer;
+  env?: Record<string, string>;
+}
+
 /**
- * Runs the server's git in a bare repository and gives its exit code and output.
- *
  * Not `process/run.ts`: its places are shared with the clients in the same process, and a client's push that waits for
  * this server while holding a place would wait for ever.
  */
-export function git(
-  repository: string,
-  args: string[],
-  options: { input?: string | Buffer; env?: Record<string, string> } = {},
-): Promise<GitResult> {
+function run(repository: string, args: string[], options: GitOptions): Promise<GitResult> {
   return new Promise((resolve, reject) => {
     const child = spawn('git', args, { cwd: repository, env: { ...gitEnvironment(), ...options.env } });
     const out: Buffer[] = [];
@@ -71,11 +100,7 @@ export function git(
 }
 
 /** Output of a git command without the final newline. @throws GitRefused when it exits non-zero */
-export async function gitText(
-  repository: string,
-  args: string[],
-  options: { input?: string | Buffer; env?: Record<string, string> } = {},
-): Promise<string> {
+export async function gitText(repository: string, args: string[], options: GitOptions = {}): Promise<string> {
   const { code, stdout, stderr } = await git(repository, args, options);
   if (code !== 0) throw new GitRefused(stderr.trim() || `git ${args[0]} exited with ${code}`);
   return stdout.toString().replace(/\n$/, '');
@@ -84,7 +109,11 @@ export async function gitText(
 /** The commit a name stands for (branch, tag, SHA, full ref), branches first; undefined when there is none. */
 export async function commitOf(repository: string, name: string): Promise<string | undefined> {
   if (name === '' || name.startsWith('-') || name.includes('..')) return undefined;
-  const tries = name.startsWith('refs/') ? [name] : [`refs/heads/${name}`, `refs/tags/${name}`, name];
+  // GitLab lets no branch or tag be called like a commit.
+  const tries =
+    name.startsWith('refs/') || /^[0-9a-f]{40}$/.test(name)
+      ? [name]
+      : [`refs/heads/${name}`, `refs/tags/${name}`, name];
   for (const candidate of tries) {
     const { code, stdout } = await git(repository, ['rev-parse', '--verify', '--quiet', `${candidate}^{commit}`]);
     if (code === 0) return stdout.toString().trim();
