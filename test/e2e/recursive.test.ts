@@ -1,33 +1,18 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { createRegistryClient, type RegistryClient } from '../../src/registry/client.ts';
-import { freePorts } from '../../src/sandbox/layout.ts';
+import type { RegistryClient } from '../../src/registry/client.ts';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
-import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
 import { bundleFiles, IS_BUNDLE, pushImage } from './support/bundle-images.ts';
+import { startVault, type Vault } from './support/vault.ts';
 import { type World, world } from './support/world.ts';
 
 let w: World;
 let client: RegistryClient;
-/** A registry that lets only its own user in. */
-let vault: RunningRegistry;
-let vaultClient: RegistryClient;
+let vault: Vault;
 let worker: RunningProgram;
-const dir = mkdtempSync(join(tmpdir(), 'indexwright-vault-'));
-const PASSWORD = 'open-sesame-of-the-vault';
-const AUTH = Buffer.from(`keeper:${PASSWORD}`).toString('base64');
 
 beforeAll(async () => {
-  const [port = 0] = await freePorts(1);
-  vault = await startRegistry({ dir, port, auth: { users: [{ user: 'keeper', password: PASSWORD }] } });
-  vaultClient = createRegistryClient({
-    auth: new Map([[vault.host, { kind: 'password', user: 'keeper', password: PASSWORD }]]),
-    insecure: [vault.host],
-    callTimeout: 30_000,
-  });
+  vault = await startVault();
   w = await world({
     workers: 0,
     settings: ({ registry }) => ({
@@ -47,7 +32,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await w?.close();
   await vault?.close();
-  rmSync(dir, { recursive: true, force: true });
 });
 
 const at = (name: string) => `${w.sandbox.at.registry}/nested/${name}:v1`;
@@ -147,11 +131,11 @@ describe('recursive-related-bundles', () => {
 
   test('registry_auths open what the service may not read, for this request alone', async () => {
     const inVault = `${vault.host}/secret/bundle:v1`;
-    await pushImage(vaultClient, { ref: inVault, labels: IS_BUNDLE, files: bundleFiles('secret', []) });
+    await pushImage(vault.client, { ref: inVault, labels: IS_BUNDLE, files: bundleFiles('secret', []) });
     const parent = await bundle('visitor', [inVault]);
     const { listed, ended } = await find({
       parent_bundle_image: at('visitor'),
-      registry_auths: { auths: { [vault.host]: { auth: AUTH } } },
+      registry_auths: vault.auths,
     });
     expect(ended.state_reason).toBe(DONE);
     expect(listed).toEqual([inVault, parent]);
@@ -162,14 +146,14 @@ describe('recursive-related-bundles', () => {
 
   test('a worker that dies is followed by one that begins again', async () => {
     const inVault = `${vault.host}/secret/slow:v1`;
-    await pushImage(vaultClient, { ref: inVault, labels: IS_BUNDLE, files: bundleFiles('slow', []) });
+    await pushImage(vault.client, { ref: inVault, labels: IS_BUNDLE, files: bundleFiles('slow', []) });
     const parent = await bundle('patient', [inVault]);
     // A registry that stands still holds the worker in the middle of its work.
     process.kill(vault.pid, 'SIGSTOP');
     try {
       const request = await w.post('recursive-related-bundles', {
         parent_bundle_image: at('patient'),
-        registry_auths: { auths: { [vault.host]: { auth: AUTH } } },
+        registry_auths: vault.auths,
       });
       await w.reason(request, /^Finding/);
       await worker.kill();

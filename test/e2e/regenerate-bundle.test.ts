@@ -2,19 +2,34 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import type { RegistryClient } from '../../src/registry/client.ts';
 import { breakPipeline } from '../../src/sandbox/break-pipeline.ts';
 import { unpackImage } from '../../src/sandbox/catalog-client.ts';
 import { BUNDLE_PROJECT } from '../../src/sandbox/service-files.ts';
 import { IS_BUNDLE, pushImage } from './support/bundle-images.ts';
+import {
+  ANNOTATIONS,
+  annotated,
+  CRD,
+  csv,
+  ENCLOSED,
+  FINAL,
+  imagesIn,
+  type Names,
+  organizations,
+  PACKAGE,
+  prefixed,
+  REPOS,
+  withImages,
+} from './support/kite.ts';
+import { startVault, type Vault } from './support/vault.ts';
 import { View, type World, world } from './support/world.ts';
 
-const PACKAGE = 'operators.operatorframework.io.bundle.package.v1';
 const DONE = 'The request completed successfully';
 
 let w: World;
+let vault: Vault;
 let client: RegistryClient;
 /** host:port */
 let registry: string;
@@ -22,76 +37,15 @@ let from: string;
 let digests: { operator: string; agent: string; string: string };
 const dir = mkdtempSync(join(tmpdir(), 'indexwright-regenerated-'));
 
-/** The eight customizations, with parameters where they have some. */
-function customizations(host: string) {
-  return {
-    pin: { type: 'resolve_image_pullspecs' },
-    related: { type: 'related_bundles' },
-    bundles: { type: 'perform_bundle_replacements' },
-    suffix: { type: 'package_name_suffix', suffix: '-cmp' },
-    registry: { type: 'registry_replacements', replacements: { [host]: `${host}/cm` } },
-    names: { type: 'image_name_from_labels', template: '{name}-{version}-final' },
-    annotations: {
-      type: 'csv_annotations',
-      annotations: {
-        'marketplace.company.io/remote-workflow': 'https://marketplace.company.com/operators/{package_name}/pricing',
-        containerTool: 'set: "by" us',
-      },
-    },
-    enclose: { type: 'enclose_repo', enclosure_glue: '----', namespace: 'company-pending' },
-  };
-}
-
-function organizations(host: string) {
-  const { pin, related, bundles, suffix, registry: moved, names, annotations, enclose } = customizations(host);
-  const alone = Object.entries(customizations(host)).map(([name, one]) => [`only-${name}`, [one]]);
-  return {
-    ...Object.fromEntries(alone),
-    first: [pin, related, suffix, moved, bundles, names, annotations, enclose],
-    second: [pin, annotations, suffix, moved, names, enclose, related, bundles],
-    third: [enclose, annotations, names, bundles, moved, suffix, related, pin],
-    'company-marketplace': [pin, annotations, suffix, moved, names, enclose],
-    'company-managed': [pin, suffix, moved, annotations],
-  };
-}
-
-/** A CSV in the manner of a person: comments, all quotes, a folded text, nothing sorted. */
-const csv = (host: string) => `# The kite operator.
-apiVersion: operators.coreos.com/v1alpha1
-kind: ClusterServiceVersion
-metadata:
-  name: kite.v1.0.0
-  annotations:
-    containerImage: "${host}/kites/operator:v1"   # what is run
-    containerTool: 'none yet'
-    alm-examples: '[{"kind": "Kite", "spec": {"image": "${host}/kites/agent:v2"}}]'
-spec:
-  version: 1.0.0
-  description: >-
-    Flies kites. See ${host}/kites/operator:v1
-    for the image.
-  install:
-    strategy: deployment
-    spec:
-      deployments:
-        - name: kite
-          spec:
-            template:
-              spec:
-                containers:
-                  - image: ${host}/kites/operator:v1
-                    name: manager
-                    args: ["--agent", "${host}/kites/agent:v2"]
-                    env:
-                      - {name: RELATED_IMAGE_STRING_BUNDLE, value: "${host}/strings/string:v1"}
-  maintainers: []   # nobody
-`;
-const CRD =
-  'apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n    name:   kites.example.com\n';
-const ANNOTATIONS = `# kept\nannotations:\n  ${PACKAGE}: kite   # the package\n  operators.operatorframework.io.bundle.manifests.v1: manifests/\n`;
-
 beforeAll(async () => {
-  w = await world({ workers: 1, settings: (at) => ({ organizationCustomizations: organizations(at.registry) }) });
+  vault = await startVault();
+  w = await world({
+    workers: 1,
+    settings: (at) => ({
+      organizationCustomizations: organizations(at.registry),
+      registry: { insecure: [at.registry, vault.host] },
+    }),
+  });
   client = await w.sandbox.registryClient();
   registry = w.sandbox.at.registry;
   const labelled = {
@@ -131,6 +85,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await w?.close();
+  await vault?.close();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -178,77 +133,16 @@ async function relatedBundles(id: number): Promise<unknown> {
   return answer.status === 200 ? answer.json() : answer.status;
 }
 
-type Names = { operator: string; agent: string; string: string };
-const written = (): Names => ({
-  operator: `${registry}/kites/operator:v1`,
-  agent: `${registry}/kites/agent:v2`,
-  string: `${registry}/strings/string:v1`,
+const written = (host = registry): Names => ({
+  operator: `${host}/kites/operator:v1`,
+  agent: `${host}/kites/agent:v2`,
+  string: `${host}/strings/string:v1`,
 });
 const pinned = (repos: Names): Names => ({
   operator: `${registry}/${repos.operator}@${digests.operator}`,
   agent: `${registry}/${repos.agent}@${digests.agent}`,
   string: `${registry}/${repos.string}@${digests.string}`,
 });
-
-/** The CSV as it must be, to the byte, when the images have new names: in all their places, and as related images. */
-function withImages(text: string, old: Names, now: Names): string {
-  const replaced = text
-    .replace(`See ${old.operator}`, 'See THE OPERATOR')
-    .replaceAll(`"image": "${old.agent}"`, '"image": "THE AGENT"')
-    .replaceAll(old.operator, now.operator)
-    .replaceAll(old.agent, now.agent)
-    .replaceAll(old.string, now.string)
-    .replaceAll('THE AGENT', now.agent)
-    // Prose is no pull spec: the whole of a text must be one, outside of annotations.
-    .replace('THE OPERATOR', old.operator);
-  const named = (image: string) =>
-    `${image
-      .split('/')
-      .slice(2)
-      .join('/')
-      .replace(/@sha256:|:/, '-')}-annotation`;
-  return `${replaced}  relatedImages:
-  - name: ${named(now.operator)}
-    image: ${now.operator}
-  - name: manager
-    image: ${now.operator}
-  - name: string_bundle
-    image: ${now.string}
-  - name: ${named(now.agent)}
-    image: ${now.agent}
-`;
-}
-
-const REPOS: Names = { operator: 'kites/operator', agent: 'kites/agent', string: 'strings/string' };
-const prefixed = (prefix: string, repos: Names): Names => ({
-  operator: `${prefix}${repos.operator}`,
-  agent: `${prefix}${repos.agent}`,
-  string: `${prefix}${repos.string}`,
-});
-const FINAL: Names = {
-  operator: 'kites/operator-1-final',
-  agent: 'kites/agent-2-final',
-  string: 'strings/string-1-final',
-};
-const ENCLOSED: Names = {
-  operator: 'company-pending/kites----operator-1-final',
-  agent: 'company-pending/kites----agent-2-final',
-  string: 'company-pending/strings----string-1-final',
-};
-
-const annotated = (text: string, name: string) =>
-  text
-    .replace("containerTool: 'none yet'", `containerTool: 'set: "by" us'`)
-    .replace(
-      /( {4}alm-examples: .*\n)/,
-      `$1    marketplace.company.io/remote-workflow: https://marketplace.company.com/operators/${name}/pricing\n`,
-    );
-/** Every image the CSV names, where the names given by customizations are too long to write down again and again. */
-const imagesIn = (text: string) =>
-  z
-    .object({ spec: z.object({ relatedImages: z.array(z.object({ name: z.string(), image: z.string() })) }) })
-    .parse(parse(text))
-    .spec.relatedImages.map(({ image }) => image);
 
 describe('without an organization', () => {
   test('references are pinned, related bundles are found, nothing else changes by a byte', async () => {
@@ -449,6 +343,29 @@ describe('organizations', () => {
     expect(text).toContain('operators/kite-cmp/pricing');
     expect(labels[PACKAGE]).toBe('kite-cmp');
   });
+});
+
+test('registry_auths open what the service may not read, for this request alone', async () => {
+  const ref = `${registry}/kites/kite-of-the-vault-bundle:v1`;
+  const files = {
+    'manifests/kite.clusterserviceversion.yaml': csv(vault.host),
+    'metadata/annotations.yaml': ANNOTATIONS,
+  };
+  await pushImage(client, { ref, files });
+  const named = written(vault.host);
+  const inVault = { ...named };
+  for (const name of ['operator', 'agent', 'string'] as const) {
+    inVault[name] = await pushImage(vault.client, { ref: named[name], labels: { name } });
+  }
+  const body = { from_bundle_image: ref };
+  const opened = await w.end(await w.post('regenerate-bundle', { ...body, registry_auths: vault.auths }));
+  expect(opened).toMatchObject({ state: 'complete', state_reason: DONE });
+  expect((await pull(opened)).text).toBe(withImages(csv(vault.host), named, inVault));
+  expect(await w.query('select * from request_secrets', z.unknown())).toEqual([]);
+
+  const shut = await w.end(await w.post('regenerate-bundle', body));
+  const refused = `The registry ${vault.host} wants credentials for ${named.operator}, and there are none for it.`;
+  expect(shut).toMatchObject({ state: 'failed', state_reason: refused });
 });
 
 describe('failures', () => {
