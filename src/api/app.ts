@@ -3,6 +3,7 @@ import { type Context, type Handler, Hono } from 'hono';
 import type { Config } from '../config/schema.ts';
 import type { DatabasePool } from '../db/pool.ts';
 import { readSealingKey } from '../db/secrets.ts';
+import { submissionGroup } from '../db/submission.ts';
 import { settledTotals } from '../db/totals.ts';
 import { REQUEST_TYPES } from '../requests/all.ts';
 import { BATCHES } from '../requests/batches.ts';
@@ -35,11 +36,13 @@ type Method = 'GET' | 'POST' | 'PATCH';
  * @throws Failure `configuration_invalid` for an unreadable sealing key or a wrong trusted proxy
  */
 export function createApp({ config, database, log, closing }: AppOptions): Hono {
+  const sealingKey = readSealingKey(config.secretKeyFile);
   const service: Service = {
     config,
     database,
     log,
-    sealingKey: readSealingKey(config.secretKeyFile),
+    sealingKey,
+    submit: submissionGroup(database, sealingKey),
     totals: settledTotals(),
     watch: requestWatch(database, log),
     closing: closing ?? new AbortController().signal,

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { DatabasePool } from '../db/pool.ts';
 import type { Form, StoredRequest } from '../db/requests.ts';
 import type { SealingKey } from '../db/secrets.ts';
+import type { Submission } from '../db/submission.ts';
 import type { Totals } from '../db/totals.ts';
 import { requestObject, surroundings, verboseRequestObject } from '../requests/answer.ts';
 import type { JsonObject } from '../requests/checks.ts';
@@ -17,6 +18,8 @@ export interface Service {
   sealingKey: SealingKey;
   log: Log;
   totals: Totals;
+  /** Stores a submission in a transaction that it may share with others that come at the same time. */
+  submit(submission: Submission): Promise<readonly StoredRequest[]>;
   watch: RequestWatch;
   /** Aborted when the service ends: streams end with it. */
   closing: AbortSignal;

@@ -1,10 +1,8 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { claimOnce, keepAnswer, type Once, onceOf } from '../db/idempotency.ts';
-import type { Database } from '../db/pool.ts';
-import { findRequests } from '../db/requests.ts';
-import { sealSecrets } from '../db/secrets.ts';
-import { storeSubmission } from '../db/submission.ts';
+import type { StoredRequest } from '../db/requests.ts';
+import { type Submission, sealSubmission, storeSubmissions } from '../db/submission.ts';
 import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
 import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
@@ -47,12 +45,19 @@ function posted(service: Service, read: (body: Body, caller: Caller) => Order) {
     const once = readOnce(c, service, identity, body);
     const order = read(body, callerOf(service, identity.user));
     if (order.submitted.some(overwrites)) checkRole(identity, 'overwrite', api);
+    const base = baseOf(c, service);
+    const submission = submissionOf(order, identity.user, base);
+    const textOf = (stored: readonly StoredRequest[]) => {
+      const answers = answerObjects(stored, service, { base, form: 'verbose' });
+      return writeJson(order.form === 'one' ? answers[0] : answers);
+    };
+    if (once === null) return jsonText(textOf(await service.submit(submission)), 201);
     return service.database.transaction(async (tx) => {
-      const first = once && (await claimOnce(tx, once, api.idempotencyHours));
-      if (first) return jsonText(first, 201, { 'idempotent-replayed': 'true' });
-      const answers = await store(tx, service, identity.user, order, baseOf(c, service));
-      const text = writeJson(order.form === 'one' ? answers[0] : answers);
-      if (once) await keepAnswer(tx, once, text);
+      const first = await claimOnce(tx, once, api.idempotencyHours);
+      if (first !== null) return jsonText(first, 201, { 'idempotent-replayed': 'true' });
+      const [stored = []] = await storeSubmissions(tx, [await sealSubmission(tx, service.sealingKey, submission)]);
+      const text = textOf(stored);
+      await keepAnswer(tx, once, text);
       return jsonText(text, 201);
     });
   };
@@ -91,23 +96,18 @@ function callerOf({ config }: Service, user: string | null): Caller {
   };
 }
 
-/** Stores a batch with its requests, secrets and jobs (rest-api.md D22). @returns the verbose objects */
-async function store(
-  tx: Database,
-  service: Service,
-  user: string | null,
-  { annotations, submitted }: Order,
-  base: string,
-): Promise<JsonObject[]> {
-  const ids = await storeSubmission(tx, {
+/** A batch with its requests, secrets and jobs. */
+function submissionOf({ annotations, submitted }: Order, user: string | null, baseUrl: string): Submission {
+  return {
     user,
     annotations,
-    requests: submitted.map(({ type, checked: { payload, fromIndex } }) => ({ type: type.name, payload, fromIndex })),
+    requests: submitted.map(({ type, checked: { payload, fromIndex, secrets } }) => ({
+      type: type.name,
+      payload,
+      fromIndex,
+      secrets,
+    })),
     pullSpecs: submitted.flatMap(({ checked }) => checked.pullSpecs),
-    baseUrl: base,
-  });
-  for (const [at, { checked }] of submitted.entries()) {
-    await sealSecrets(tx, service.sealingKey, ids[at]!, checked.secrets);
-  }
-  return answerObjects(await findRequests(tx, ids), service, { base, form: 'verbose' });
+    baseUrl,
+  };
 }

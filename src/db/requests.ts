@@ -1,4 +1,4 @@
-import { eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { eq, type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { Outcome } from './outcome.ts';
 import type { Database } from './pool.ts';
@@ -28,7 +28,7 @@ export interface StoredRequest {
 const StateEntry = z.object({ state: z.enum(STATES), stateReason: z.string(), updated: z.string() });
 export type StateEntry = z.infer<typeof StateEntry>;
 
-const Packages = z.record(z.string(), z.string()).nullable();
+export const Packages = z.record(z.string(), z.string()).nullable();
 const History = z.array(StateEntry).nullable();
 
 /** Which form of requests is read: histories are for the verbose one alone. */
@@ -57,16 +57,6 @@ const prepareById = (db: Database) =>
     .prepare('request_by_id');
 const prepared = new WeakMap<Database, ReturnType<typeof prepareById>>();
 
-/** The requests with these ids, by id. */
-export async function findRequests(db: Database, ids: readonly number[]): Promise<StoredRequest[]> {
-  // The statement for one is planned already: 0.33 ms instead of 0.66 ms.
-  if (ids.length === 1) return [await findRequest(db, ids[0] ?? 0)].filter((found) => found !== null);
-  const rows = await selectRequests(db, 'verbose')
-    .where(inArray(requests.id, [...ids]))
-    .orderBy(requests.id);
-  return rows.map(parseRequest);
-}
-
 /** The request with this id as `findRequest` gives it, holding the request's row against other writers until the transaction ends. */
 export async function lockRequest(tx: Database, id: number): Promise<StoredRequest | null> {
   if (!isStorableId(id)) return null;
@@ -89,7 +79,7 @@ export function selectRequests(db: Database, form: Form) {
       stateReason: requests.stateReason,
       updated: instantText(requests.updated).as('updated_text'),
       deliveryId: requests.deliveryId,
-      packages: packagesOfBundles().as('packages'),
+      packages: packagesOf(requests.payload).as('packages'),
       history: (form === 'verbose' ? historyOf() : sql<unknown>`null`).as('history'),
       // For the order of lists alone.
       submittedAt: requests.submitted,
@@ -113,10 +103,10 @@ export function parseRequest(row: RequestRow): StoredRequest {
   };
 }
 
-/** Pull spec → package of the bundles in the payload; pull specs are found by their digest. */
-function packagesOfBundles(): SQL<unknown> {
+/** Pull spec → package of the bundles in a payload; pull specs are found by their digest. */
+export function packagesOf(payload: unknown): SQL<unknown> {
   return sql`(select jsonb_object_agg(${pullSpecs.spec}, ${pullSpecs.package})
-    from jsonb_array_elements_text(${requests.payload} -> 'bundles') as bundle(spec)
+    from jsonb_array_elements_text(${payload} -> 'bundles') as bundle(spec)
     join ${pullSpecs} on ${pullSpecs.digest} = sha256(convert_to(bundle.spec, 'UTF8'))
     where ${pullSpecs.package} is not null)`;
 }

@@ -41,15 +41,16 @@ export function readSealingKey(file: string): SealingKey {
   return key as SealingKey;
 }
 
-/** Stores a request's secrets under AES-256-GCM; the request's id is bound in, so rows cannot be swapped. Nothing is stored when there are none. */
-export async function sealSecrets(tx: Database, key: SealingKey, requestId: number, secrets: Secrets): Promise<void> {
+export const hasSecrets = (secrets: Secrets): boolean => Object.keys(secrets).length > 0;
+
+/** A request's secrets under AES-256-GCM; the request's id is bound in, so rows cannot be swapped. Null when there are none. */
+export function sealSecrets(key: SealingKey, requestId: number, secrets: Secrets): Buffer | null {
+  if (!hasSecrets(secrets)) return null;
   remember(secrets);
-  if (Object.keys(secrets).length === 0) return;
   const nonce = randomBytes(NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(`request ${requestId}`));
   const text = Buffer.concat([cipher.update(JSON.stringify(Secrets.parse(secrets))), cipher.final()]);
-  const sealed = Buffer.concat([nonce, cipher.getAuthTag(), text]);
-  await tx.insert(requestSecrets).values({ requestId, sealed });
+  return Buffer.concat([nonce, cipher.getAuthTag(), text]);
 }
 
 /**

@@ -1,8 +1,14 @@
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Database } from './pool.ts';
+import { Failure } from '../errors/failure.ts';
+import { commitGroup } from './commit-group.ts';
+import { sqlState } from './failure.ts';
+import type { Database, DatabasePool } from './pool.ts';
+import { prepared } from './prepared.ts';
 import { digestOf } from './pull-specs.ts';
-import { batches, outbox, pullSpecs, type RequestTypeName, requestStates, requests } from './schema.ts';
+import { instantText, Packages, packagesOf, type StoredRequest } from './requests.ts';
+import { batches, outbox, pullSpecs, type RequestTypeName, requestSecrets, requestStates, requests } from './schema.ts';
+import { hasSecrets, type SealingKey, type Secrets, sealSecrets } from './secrets.ts';
 
 /** The only reason the API itself gives, on POST (rest-api.md §5). */
 export const INITIATED = 'The request was initiated';
@@ -12,6 +18,7 @@ export interface NewRequest {
   payload: unknown;
   /** What the `from_index` filters look at. */
   fromIndex: string | null;
+  secrets: Secrets;
 }
 
 /** What is stored together or not at all. */
@@ -26,44 +33,154 @@ export interface Submission {
   baseUrl?: string | null;
 }
 
-const Ids = z.array(z.object({ id: z.number() }));
+/** A submission that lacks nothing but being stored; its secrets are sealed. */
+export interface SealedSubmission extends Omit<Submission, 'requests'> {
+  requests: readonly (Omit<NewRequest, 'secrets'> & {
+    /** Null = the next one; secrets are bound to theirs (db/secrets.ts). */
+    id: number | null;
+    sealed: Buffer | null;
+  })[];
+}
 
 /**
- * Stores a batch: its requests with their first states, the announcements of those and of itself, the jobs that will
- * admit the requests to the worker and the pull specs, all in one statement, so that a submission costs one round trip.
- *
- * @returns the ids of the requests, in their order
+ * Stores submissions as they come; those that come at the same time share a statement and its commit. Fails like
+ * `DatabasePool.read`.
  */
-export async function storeSubmission(tx: Database, submission: Submission): Promise<number[]> {
-  const { user, annotations, baseUrl = null } = submission;
+export function submissionGroup(
+  database: DatabasePool,
+  key: SealingKey,
+): (submission: Submission) => Promise<readonly StoredRequest[]> {
+  const store = commitGroup(
+    (group: readonly SealedSubmission[]) => database.read((db) => storeSubmissions(db, group)),
+    // After a lost connection nobody knows whether the group was stored; after a refusal it was not.
+    (thrown) => !(thrown instanceof Failure) && sqlState(thrown) !== undefined,
+  );
+  return async (submission) => store(await database.read((db) => sealSubmission(db, key, submission)));
+}
+
+/** Seals the secrets of a submission, under ids that are taken for its requests if it has any. */
+export async function sealSubmission(db: Database, key: SealingKey, submission: Submission): Promise<SealedSubmission> {
+  const ids = submission.requests.some(({ secrets }) => hasSecrets(secrets))
+    ? await takeIds(db, submission.requests.length)
+    : [];
+  const requests = submission.requests.map(({ secrets, ...request }, at) => {
+    const id = ids[at] ?? null;
+    return { ...request, id, sealed: id === null ? null : sealSecrets(key, id, secrets) };
+  });
+  return { ...submission, requests };
+}
+
+async function takeIds(db: Database, count: number): Promise<number[]> {
+  const { rows } = await db.execute(
+    sql`select nextval('requests_id_seq')::int as id from generate_series(1, ${count})`,
+  );
+  return z
+    .array(z.object({ id: z.number() }))
+    .parse(rows)
+    .map(({ id }) => id);
+}
+
+/**
+ * Batches with their requests and first states, the announcements of those and of the batches, the jobs that will admit
+ * the requests to the worker, sealed secrets and pull specs: one statement for any number of submissions, so that they
+ * share a round trip and a commit, planned once per connection.
+ */
+const store = prepared(
+  'store_submissions',
+  sql`
+  with batch as materialized (
+    select nextval('batches_id_seq')::int as id, given.*
+    from rows from (jsonb_to_recordset(${sql.placeholder('batches')}::jsonb) as (annotations text, base_url text))
+      with ordinality as given(annotations, base_url, place)),
+  request as materialized (
+    select coalesce(given.taken_id, nextval('requests_id_seq'))::int as id, batch.id as batch_id, given.*
+    from rows from (jsonb_to_recordset(${sql.placeholder('requests')}::jsonb) as (batch int, taken_id int, type text,
+        "user" text, payload jsonb, from_index text, sealed text))
+      with ordinality as given(batch, taken_id, type, "user", payload, from_index, sealed, place)
+    join batch on batch.place = given.batch
+    order by given.place),
+  stored_batch as (
+    insert into ${batches} (id, annotations, base_url) select id, annotations, base_url from batch),
+  stored_request as (
+    insert into ${requests} (id, batch_id, type, "user", payload, from_index, state_reason)
+    select id, batch_id, type, "user", payload, from_index, ${INITIATED} from request
+    returning id, batch_id),
+  stored_secret as (
+    insert into ${requestSecrets} (request_id, sealed)
+    select id, decode(sealed, 'base64') from request where sealed is not null),
+  state as (
+    insert into ${requestStates} (request_id, state, state_reason)
+    select id, 'in_progress', ${INITIATED} from stored_request order by id
+    returning id, request_id),
+  announced as (
+    insert into ${outbox} (kind, request_id, batch_id, state_id, outcome)
+    select kind, request_id, batch_id, state_id, outcome from (
+      select 'build' as kind, request_id, batch_id, state.id as state_id, '{}'::jsonb as outcome
+      from state join stored_request on stored_request.id = request_id
+      union all select 'batch', null, id, null, null from batch) as news
+    order by batch_id, request_id nulls last),
+  known as (
+    insert into ${pullSpecs} (digest, spec)
+    select * from unnest(${sql.placeholder('digests')}::bytea[], ${sql.placeholder('specs')}::text[])
+    on conflict do nothing),
+  job as materialized (
+    select count(*) from graphile_worker.add_jobs(array(
+      select row('admit', json_build_object('requestId', id), null, null, 1000, 'admit:' || id, null, null)
+        ::graphile_worker.job_spec from request order by id)))
+  select request.id, batch_id, ${instantText(sql`now()`)} as updated, ${packagesOf(sql`request.payload`)} as packages
+  from request, job order by place`,
+);
+
+const Stored = z.array(z.object({ id: z.number(), batch_id: z.number(), updated: z.string(), packages: Packages }));
+
+/**
+ * Stores submissions, all or none, each as a batch of its own.
+ *
+ * @returns the requests of each as `findRequest` would give them, in their order
+ */
+export async function storeSubmissions(
+  db: Database,
+  submissions: readonly SealedSubmission[],
+): Promise<StoredRequest[][]> {
   // Sorted, so that two transactions never wait crosswise.
-  const specs = [...new Set(submission.pullSpecs)].sort();
-  const rows = submission.requests.map(({ type, payload, fromIndex }) => ({ type, payload, from_index: fromIndex }));
-  const { rows: stored } = await tx.execute(sql`
-    with batch as (insert into ${batches} (annotations, base_url) values (${annotations}, ${baseUrl}) returning id),
-    request as (
-      insert into ${requests} (batch_id, type, "user", payload, from_index)
-      select batch.id, given.type, ${user}, given.payload, given.from_index
-      from batch, rows from (jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-        as (type text, payload jsonb, from_index text)) with ordinality as given(type, payload, from_index, place)
-      order by given.place
-      returning id),
-    state as (
-      insert into ${requestStates} (request_id, state, state_reason)
-      select id, 'in_progress', ${INITIATED} from request order by id
-      returning id, request_id),
-    announced as (
-      insert into ${outbox} (kind, request_id, batch_id, state_id, outcome)
-      select kind, request_id, batch.id, state_id, outcome from batch, (
-        select 'build' as kind, request_id, id as state_id, '{}'::jsonb as outcome from state
-        union all select 'batch', null, null, null) as news
-      order by request_id nulls last),
-    known as (
-      insert into ${pullSpecs} (digest, spec)
-      select * from unnest(${sql.param(specs.map(digestOf))}::bytea[], ${sql.param(specs)}::text[])
-      on conflict do nothing)
-    select id, (graphile_worker.add_job('admit', json_build_object('requestId', id),
-      max_attempts := 1000, job_key := 'admit:' || id)).id as job
-    from request order by id`);
-  return Ids.parse(stored).map(({ id }) => id);
+  const specs = [...new Set(submissions.flatMap(({ pullSpecs }) => pullSpecs))].sort();
+  const given = submissions.flatMap(({ requests, user }, at) =>
+    requests.map(({ id, type, payload, fromIndex, sealed }) => ({
+      batch: at + 1,
+      taken_id: id,
+      type,
+      user,
+      payload,
+      from_index: fromIndex,
+      sealed: sealed?.toString('base64'),
+    })),
+  );
+  const rows = Stored.parse(
+    await store(db, {
+      batches: JSON.stringify(submissions.map(({ annotations, baseUrl }) => ({ annotations, base_url: baseUrl }))),
+      requests: JSON.stringify(given),
+      digests: specs.map(digestOf),
+      specs,
+    }),
+  );
+  let at = 0;
+  return submissions.map(({ user, annotations, requests }) =>
+    requests.map(({ type, payload }) => {
+      const { id, batch_id, updated, packages } = rows[at++]!;
+      const first = { state: 'in_progress' as const, stateReason: INITIATED, updated };
+      return {
+        ...first,
+        id,
+        batchId: batch_id,
+        annotations,
+        type,
+        user,
+        payload,
+        outcome: {},
+        deliveryId: null,
+        packages: new Map(Object.entries(packages ?? {})),
+        history: [first],
+      };
+    }),
+  );
 }

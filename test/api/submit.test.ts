@@ -68,14 +68,14 @@ test('a batch with one bad member stores nothing at all', async () => {
 test('when the job cannot be stored, nothing is', async () => {
   const { pool } = api.world.database;
   const before = await rowsOf('requests');
-  await pool.query('alter function graphile_worker.add_job rename to add_job_away');
+  await pool.query('alter function graphile_worker.add_jobs rename to add_jobs_away');
   try {
     const { status, json } = await post('rm', rm);
     expect(status).toBe(500);
     expect(json.error).toMatch(/^The server encountered an internal error/);
     expect(await rowsOf('requests')).toBe(before);
   } finally {
-    await pool.query('alter function graphile_worker.add_job_away rename to add_job');
+    await pool.query('alter function graphile_worker.add_jobs_away rename to add_jobs');
   }
 });
 
@@ -144,4 +144,40 @@ test('text that no database keeps is refused wherever it would be stored', async
   expect((await post('create-empty-index', labels)).json).toEqual({ error: malformed });
   const member = await post('add-rm-batch', { build_requests: [{ ...rm, operators: ['\ud800'] }] });
   expect([member.status, member.json]).toEqual([400, { error: malformed }]);
+});
+
+test('many at once are stored each with its own batch, state, job, secrets and answer', async () => {
+  const token = (n: number) => `robot:token-${n}-of-many`;
+  const posts = Array.from({ length: 40 }, (_, n) =>
+    post('rm', {
+      ...rm,
+      operators: [`of-many-${n}`],
+      ...(n % 3 === 0 ? { overwrite_from_index: true, overwrite_from_index_token: token(n) } : {}),
+    }),
+  );
+  const answers = await Promise.all(posts);
+  const key = readSealingKey(api.config.secretKeyFile);
+  for (const [n, { status, json, text }] of answers.entries()) {
+    expect([status, json.removed_operators]).toEqual([201, [`of-many-${n}`]]);
+    expect((await api.ask('GET', `/api/v1/builds/${json.id}`)).text).toBe(text);
+    const secrets = await api.world.database.read((db) => openSecrets(db, key, json.id));
+    expect(secrets).toEqual(n % 3 === 0 ? { overwrite_from_index_token: token(n) } : {});
+  }
+  expect(new Set(answers.map(({ json }) => json.batch)).size).toBe(40);
+  const jobs = await api.world.database.pool.query('select 1 from graphile_worker._private_jobs where key = any($1)', [
+    answers.map(({ json }) => `admit:${json.id}`),
+  ]);
+  expect(jobs.rowCount).toBe(40);
+});
+
+test('a request that the database refuses fails alone', async () => {
+  const { pool } = api.world.database;
+  await pool.query(`alter table requests add constraint refused check (payload -> 'operators' ->> 0 <> 'refused')`);
+  try {
+    const operators = ['a', 'b', 'refused', 'c', 'd'];
+    const answers = await Promise.all(operators.map((operator) => post('rm', { ...rm, operators: [operator] })));
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 500, 201, 201]);
+  } finally {
+    await pool.query('alter table requests drop constraint refused');
+  }
 });

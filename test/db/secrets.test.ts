@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { forgetSecrets, openSecrets, readSealingKey, type SealingKey, sealSecrets } from '../../src/db/secrets.ts';
-import { storeSubmission } from '../../src/db/submission.ts';
+import { forgetSecrets, openSecrets, readSealingKey, type SealingKey } from '../../src/db/secrets.ts';
+import { sealSubmission, storeSubmissions } from '../../src/db/submission.ts';
 import { mask } from '../../src/telemetry/secrets.ts';
 import { testConfig } from '../support/config.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
@@ -26,10 +26,10 @@ const secrets = {
 
 function requestWith(given: typeof secrets | Record<string, never>): Promise<number> {
   return world.database.transaction(async (tx) => {
-    const requests = [{ type: 'rm' as const, payload: {}, fromIndex: null }];
-    const [id = 0] = await storeSubmission(tx, { user: null, annotations: null, requests, pullSpecs: [] });
-    await sealSecrets(tx, key, id, given);
-    return id;
+    const requests = [{ type: 'rm' as const, payload: {}, fromIndex: null, secrets: given }];
+    const submission = { user: null, annotations: null, requests, pullSpecs: [] };
+    const [stored] = await storeSubmissions(tx, [await sealSubmission(tx, key, submission)]);
+    return stored?.[0]?.id ?? 0;
   });
 }
 

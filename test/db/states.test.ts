@@ -4,7 +4,7 @@ import { sqlState } from '../../src/db/failure.ts';
 import { findRequest } from '../../src/db/requests.ts';
 import { requestStates, requests } from '../../src/db/schema.ts';
 import { addState, recordOutcome } from '../../src/db/states.ts';
-import { storeSubmission } from '../../src/db/submission.ts';
+import { storeSubmissions } from '../../src/db/submission.ts';
 import { Failure } from '../../src/errors/failure.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -18,9 +18,10 @@ const inTransaction: TestDatabase['database']['transaction'] = (work) => test_.d
 
 function newRequest(payload: object = { operators: ['webapp'] }): Promise<number> {
   return inTransaction(async (tx) => {
-    const requests = [{ type: 'rm' as const, payload, fromIndex: 'reg.example.com/index:v4.16' }];
-    const [id = 0] = await storeSubmission(tx, { user: null, annotations: null, requests, pullSpecs: [] });
-    return id;
+    const fromIndex = 'reg.example.com/index:v4.16';
+    const requests = [{ type: 'rm' as const, payload, fromIndex, id: null, sealed: null }];
+    const [stored] = await storeSubmissions(tx, [{ user: null, annotations: null, requests, pullSpecs: [] }]);
+    return stored?.[0]?.id ?? 0;
   });
 }
 

@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+interface Waiting<I, O> {
+  item: I;
+  resolve: (answer: O) => void;
+  reject: (thrown: unknown) => void;
+}
+
+/** Items in a group at most. */
+const LARGEST = 50;
+/** Milliseconds after which the next group goes past one that is held up. */
+const HELD_UP = 100;
+
+/**
+ * Lets calls share a piece of work: those that come while it is under way for others wait, and go together next. A call
+ * that comes alone waits for nobody.
+ *
+ * @param work answers for each item, in their order
+ * @param isEach whether a failure may be that of one item alone: then each item of the group is tried again by itself
+ */
+export function commitGroup<I, O>(
+  work: (items: readonly I[]) => Promise<readonly O[]>,
+  isEach: (thrown: unknown) => boolean,
+): (item: I) => Promise<O> {
+  const waiting: Waiting<I, O>[] = [];
+  let running = false;
+  const carry = async (group: readonly Waiting<I, O>[]): Promise<void> => {
+    try {
+      const answers = await work(group.map(({ item }) => item));
+      for (const [at, { resolve }] of group.entries()) resolve(answers[at]!);
+    } catch (thrown) {
+      if (group.length > 1 && isEach(thrown)) for (const one of group) await carry([one]);
+      else for (const { reject } of group) reject(thrown);
+    }
+  };
+  const run = async (): Promise<void> => {
+    running = true;
+    while (waiting.length > 0) {
+      await Promise.race([carry(waiting.splice(0, LARGEST)), sleep(HELD_UP, undefined, { ref: false })]);
+    }
+    running = false;
+  };
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject });
+      if (!running) void run();
+    });
+}
