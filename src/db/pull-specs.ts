@@ -50,9 +50,14 @@ export async function isKnownPrefix(db: Database, prefix: string): Promise<boole
   return rows.length > 0;
 }
 
+/** Characters of a pull spec that the indexes of prefixes hold. */
+const INDEXED = 512;
+
 /** `column` starts with `prefix`: the first 512 characters by index, the rest by looking. */
 export function startsWith(column: unknown, prefix: string): SQL {
   // No text with NUL is stored, and Postgres refuses to compare with one (rest-api.md D38).
   if (prefix.includes('\0')) return sql`false`;
-  return sql`(left(${column}, 512) collate "C") ^@ left(${prefix}, 512) and starts_with(${column}, ${prefix})`;
+  const indexed = sql`(left(${column}, ${sql.raw(`${INDEXED}`)}) collate "C") ^@ left(${prefix}, ${sql.raw(`${INDEXED}`)})`;
+  // What always holds is left out: the planner would take it for a third of the matches, and go the wrong way (48 ms).
+  return prefix.length <= INDEXED ? indexed : sql`${indexed} and starts_with(${column}, ${prefix})`;
 }

@@ -126,7 +126,8 @@ export const requests = pgTable(
     index('requests_batch').on(t.batchId),
     index('requests_state').on(t.state, t.id),
     index('requests_type').on(t.type, t.id),
-    // b-tree rows are limited to about 2.6 kB (rest-api.md D25): long values are found by hash, prefixes by a cut.
+    // b-tree rows are limited to about 2.6 kB (rest-api.md D25): long values are found by hash, prefixes by a cut. That a
+    // value and its hash go together is told to the planner by statistics (migrations/0007_statistics.sql).
     index('requests_user_hash').on(sql`md5(${t.user})`, t.id),
     index('requests_from_index_hash').on(sql`md5(${t.fromIndex})`, t.id),
     index('requests_from_index_prefix').on(sql`(left(${t.fromIndex}, 512) collate "C")`, t.id),
@@ -140,7 +141,6 @@ export const requests = pgTable(
       .using('gin', sql`(${t.payload} -> 'fbc_fragments') jsonb_path_ops`)
       .where(sql`${t.type} = 'fbc-operations'`),
     index('requests_delivery').on(t.deliveryId),
-    index('requests_lane_waiting').on(t.lane, t.id).where(sql`${t.state} = 'in_progress'`),
     check('requests_type_known', sql.raw(`type in (${REQUEST_TYPES.map((type) => `'${type}'`).join(', ')})`)),
     check('requests_state_known', sql.raw(`state in (${STATES.map((state) => `'${state}'`).join(', ')})`)),
   ],

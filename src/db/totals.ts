@@ -26,9 +26,8 @@ export interface Totals {
   begin(basis: Basis | null, filter: object): Counting;
 }
 
-/** Filters that are remembered, and from how many matches on: few are counted as fast as remembered. */
-const REMEMBERED = 500;
-const WORTHWHILE = 200;
+/** Filters that are remembered: those that were asked for last. Few matches, too: finding none may take 20 ms. */
+const REMEMBERED = 5000;
 const LONGEST_KEY = 2000;
 
 /**
@@ -52,12 +51,10 @@ export function settledTotals(): Totals {
         settled: sql`count(*) filter (where ${column} < pg_snapshot_xmin(pg_current_snapshot()))`,
         end({ recent, settled, horizon }) {
           const counted = before?.settled ?? 0;
-          if (counted + settled >= WORTHWHILE) {
-            known.delete(key);
-            known.set(key, { horizon, settled: counted + settled });
-            const [oldest] = known.keys();
-            if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
-          }
+          known.delete(key);
+          known.set(key, { horizon, settled: counted + settled });
+          const [oldest] = known.keys();
+          if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest);
           return counted + recent;
         },
       };
