@@ -22,6 +22,36 @@ test('every route of the service is described, and no other', () => {
   expect(described.sort()).toEqual([...new Set(served)].sort());
 });
 
+test.each(['/static/api_v1.yaml', '/static/docs.html'])('%s is not sent to who has it already', async (path) => {
+  const first = await api.ask('GET', path);
+  const [etag, modified] = [first.headers.get('etag') ?? '', first.headers.get('last-modified') ?? ''];
+  expect(etag).toMatch(/^"[^"]+"$/);
+  expect(first.headers.get('cache-control')).toBe('no-cache');
+  const asked = async (headers: Record<string, string>, method = 'GET') => {
+    const answer = await api.ask(method, path, { headers });
+    if (answer.status === 304) {
+      expect([answer.text, answer.headers.get('etag'), answer.headers.get('last-modified')]).toEqual([
+        '',
+        etag,
+        modified,
+      ]);
+    }
+    return answer.status;
+  };
+  const before = new Date(Date.parse(modified) - 1000).toUTCString();
+  expect(await asked({ 'if-none-match': etag })).toBe(304);
+  expect(await asked({ 'if-none-match': `"other", W/${etag}` })).toBe(304);
+  expect(await asked({ 'if-none-match': '*' })).toBe(304);
+  expect(await asked({ 'if-none-match': etag }, 'HEAD')).toBe(304);
+  expect(await asked({ 'if-none-match': '"other"' })).toBe(200);
+  expect(await asked({ 'if-modified-since': modified })).toBe(304);
+  expect(await asked({ 'if-modified-since': before })).toBe(200);
+  expect(await asked({ 'if-modified-since': 'some day' })).toBe(200);
+  // RFC 9110 §13.1.3: the date does not count where a tag is given.
+  expect(await asked({ 'if-none-match': '"other"', 'if-modified-since': modified })).toBe(200);
+  expect(await asked({ 'if-none-match': etag, 'if-modified-since': before })).toBe(304);
+});
+
 test('every reference leads somewhere', () => {
   const names = [...JSON.stringify(description).matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map(
     (match) => match[1],

@@ -10,11 +10,13 @@ import { freePort } from '../support/ports.ts';
 
 let api: TestApi;
 let server: ApiServer;
+const WORKER = 'worker@EXAMPLE.COM';
 const log = createLog('silent', 'api');
 beforeAll(async () => {
   api = await testApi((config) => {
     config.api.port = 0;
     config.api.bodyLimit = 1024 * 1024;
+    config.api.workerUsers = [WORKER];
   });
   server = await serveApi({ config: api.config, database: api.world.database, log });
 });
@@ -51,6 +53,55 @@ test('a body over the limit is 413 in the error format, announced or not', async
   const stream = new Blob(['x'.repeat(3_000_000)]).stream();
   const chunked = await fetch(url, { method: 'POST', headers, body: stream, duplex: 'half' } as RequestInit);
   expect(chunked.status).toBe(413);
+});
+
+test('a body that does not say it is JSON is 415, before anybody looks at it', async () => {
+  const error = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.";
+  const headers = { 'x-remote-user': 'alice' };
+  const send = async (method: string, path: string, type: string | null, body: string) => {
+    const all = type === null ? headers : { ...headers, 'content-type': type };
+    // Bytes, because fetch would name the type of a text.
+    const answer = await fetch(`${server.url}${path}`, { method, headers: all, body: new TextEncoder().encode(body) });
+    return [answer.status, ((await answer.json()) as { error?: string }).error];
+  };
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', 'text/json', '', null]) {
+    expect([type, await send('POST', '/api/v1/builds/rm', type, '{}')]).toEqual([type, [415, error]]);
+  }
+  expect(await send('POST', '/api/v1/builds/rm', null, '')).toEqual([415, error]);
+  expect(await send('POST', '/api/v1/builds/add-rm-batch', 'text/plain', 'not JSON')).toEqual([415, error]);
+  const plain = { 'content-type': 'text/plain' };
+  const large = await api.ask('POST', '/api/v1/builds/rm', { user: 'a', raw: 'x'.repeat(3_000_000), headers: plain });
+  expect([large.status, large.json.error]).toEqual([415, error]);
+  for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/vnd.example+json']) {
+    expect([type, (await send('POST', '/api/v1/builds/rm', type, JSON.stringify(rm)))[0]]).toEqual([type, 201]);
+  }
+  const patch = await api.ask('PATCH', '/api/v1/builds/1', {
+    user: WORKER,
+    raw: '{}',
+    headers: plain,
+  });
+  expect([patch.status, patch.json.error, patch.headers.get('x-error-code')]).toEqual([
+    415,
+    error,
+    'media_type_unsupported',
+  ]);
+  const anonymous = await api.ask('POST', '/api/v1/builds/rm', {
+    raw: '{}',
+    headers: { 'content-type': 'text/plain' },
+  });
+  expect(anonymous.status).toBe(401);
+});
+
+test('the limit holds for PATCH, too, and a body just below it is taken', async () => {
+  const raw = JSON.stringify({ state: 'failed', state_reason: 'x'.repeat(2_000_000) });
+  const { status, json, headers } = await api.ask('PATCH', '/api/v1/builds/1', { user: WORKER, raw });
+  expect([status, json, headers.get('x-error-code')]).toEqual([
+    413,
+    { error: 'The data value transmitted exceeds the capacity limit.' },
+    'too_large',
+  ]);
+  const inside = { ...rm, operators: ['x'.repeat(1_000_000)] };
+  expect((await api.ask('POST', '/api/v1/builds/rm', { user: 'alice', json: inside })).status).toBe(201);
 });
 
 test('addresses in answers follow the Host header, or the configured public address', async () => {

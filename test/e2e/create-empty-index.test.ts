@@ -1,12 +1,37 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { authorityIn } from '../messaging/certificates.ts';
+import { consume, type Received } from '../messaging/consumer.ts';
+import { type Rabbit, rabbitIn } from '../messaging/rabbitmq.ts';
 import { databaseOf, imageOf, movedTags, reasonsOf } from './support/content.ts';
 import { type World, world } from './support/world.ts';
 
+const STATES = '/queue/states';
+
 let here: World;
+let rabbit: Rabbit;
+const dir = mkdtempSync(join(tmpdir(), 'indexwright-broker-'));
 beforeAll(async () => {
-  here = await world();
+  const authority = await authorityIn(join(dir, 'authority'));
+  rabbit = await rabbitIn(join(dir, 'rabbit'), { ca: authority.ca, ...(await authority.issue('server')) });
+  const passwordFile = join(dir, 'password');
+  writeFileSync(passwordFile, 'guest\n');
+  const messaging = {
+    urls: [rabbit.url],
+    buildDestination: STATES,
+    batchDestination: STATES,
+    user: 'guest',
+    passwordFile,
+  };
+  [here] = await Promise.all([world({ settings: () => ({ messaging }) }), rabbit.start()]);
 });
-afterAll(() => here?.close());
+afterAll(async () => {
+  await here?.close();
+  await rabbit?.close();
+  rmSync(dir, { recursive: true, force: true });
+});
 
 const index = () => here.sandbox.seeded.fromIndex;
 const artifact = (tag: string) => `${here.sandbox.at.registry}/indexwright/index-db:example-index-${tag}`;
@@ -78,3 +103,24 @@ test('one that is not empty is not', async () => {
   expect(reasonsOf(ended)).toEqual([...FIRST, 'Creating empty index database from from_index', ...LAST]);
   expect((await databaseOf(here, index(), { requestId: ended.id })).packages).toEqual([]);
 });
+
+test('the worker tells the broker of every state of a request, in order, and of the beginning and end of its batch', async () => {
+  const ended = await empty();
+  const isOurs = ({ properties }: Received) => properties.batch === ended.batch;
+  const consumer = await consume(rabbit.url, STATES);
+  try {
+    await consumer.until((received) => received.some(({ body }) => body.batch === ended.batch && isEnd(body)));
+    const told = consumer.received.filter(isOurs).map(({ body }) => body);
+    const states = ended.state_history.map(({ state, state_reason }) => `${state}: ${state_reason}`).reverse();
+    expect(
+      told.filter(({ id }) => id === ended.id).map(({ state, state_reason }) => `${state}: ${state_reason}`),
+    ).toEqual(states);
+    expect(told.map(({ id }) => id)).toEqual([ended.id, undefined, ...states.slice(1).map(() => ended.id), undefined]);
+    expect(told.filter(({ id }) => id === undefined).map(({ state }) => state)).toEqual(['in_progress', 'complete']);
+    expect(told.at(-2)).toMatchObject({ index_image: ended.index_image, arches: ended.arches, user: null });
+  } finally {
+    await consumer.close();
+  }
+});
+
+const isEnd = ({ id, state }: { id?: number; state: string }) => id === undefined && state !== 'in_progress';
