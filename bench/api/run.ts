@@ -53,6 +53,7 @@ const CASES: Case[] = [
     ...page('from_index_startswith=registry.example.com/catalogs/index-3', 'from_index_startswith'),
     iib: { perSecond: 4, p99: 2900 },
   },
+  page(`from_index_startswith=${fromIndexNamed(3, 3)}`, 'from_index_startswith (rarer)'),
   page(`index_image=${fromIndexNamed(4, 7)}`, 'index_image (overwritten)'),
   {
     name: 'list index_image (own)',
@@ -66,9 +67,14 @@ const CASES: Case[] = [
     }),
   },
   page(`user=user-7@EXAMPLE.COM&from_index=${fromIndexNamed(7, 7)}&state=complete`, 'user, from_index, state'),
+  page(`submitted_before=${daysAgo(30)}`, 'submitted_before'),
   page(`submitted_after=${daysAgo(30)}`, 'submitted_after'),
+  page(`modified_before=${daysAgo(30)}`, 'modified_before'),
   page(`modified_after=${daysAgo(1)}`, 'modified_after'),
   page(`completed_before=${daysAgo(30)}`, 'completed_before'),
+  page(`completed_before=${daysAgo(30)}&order_by=-completed`, 'completed_before, ordered by it'),
+  page(`completed_after=${daysAgo(1)}`, 'completed_after'),
+  page('order_by=submitted'),
   page('order_by=-modified'),
   page('order_by=completed'),
   page(`page=${Math.floor(count / 40)}`, 'half way through all pages'),
@@ -112,6 +118,7 @@ try {
     const ratio = iib ? `${(perSecond / iib.perSecond).toFixed(1)} × (p99 ÷ ${(iib.p99 / p99).toFixed(0)})` : '';
     say(row(name, perSecond.toFixed(0), p50.toFixed(1), p99.toFixed(1), first.toFixed(0), `  ${ratio}`));
   }
+  say(`\nload ${loadavg()[0]?.toFixed(1)}`);
 } finally {
   if (api?.exitCode === null) {
     api.kill('SIGTERM');
