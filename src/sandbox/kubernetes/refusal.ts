@@ -105,7 +105,7 @@ export function invalid(
 
 export const badRequest = (message: string) => new Refusal(400, 'BadRequest', message);
 
-/** Tekton's and Pipelines-as-Code's refusals arrive as 400 (real-cluster.md §3). */
+/** Tekton's refusals arrive as 400 (real-cluster.md §3). */
 export const admissionDenied = (webhook: string, why: string) =>
   badRequest(`admission webhook "${webhook}" denied the request: validation failed: ${why}`);
 

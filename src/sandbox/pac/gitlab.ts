@@ -1,3 +1,4 @@
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { Failure } from '../../errors/failure.ts';
 import { patiently } from '../../errors/retry.ts';
@@ -20,6 +21,8 @@ export interface ChangedFile {
   how: 'added' | 'deleted' | 'renamed' | 'modified';
 }
 
+/** Kubernetes' own format; aliases and filters are not imitated. */
+const Owners = z.object({ approvers: z.array(z.string()).default([]), reviewers: z.array(z.string()).default([]) });
 const Tree = z.array(z.object({ path: z.string(), type: z.string() }));
 const Diffs = z.array(
   z.object({
@@ -55,7 +58,8 @@ export class PacGitLab {
     const answer = await this.#call('GET', `/projects/${project}/members/all/${user.id}`);
     if (answer.ok && z.object({ id: z.number() }).parse(await answer.json()).id === user.id) return true;
     const owners = await this.#file(project, 'OWNERS', defaultBranch);
-    return owners?.split(/[\s,[\]-]+/).includes(user.name) ?? false;
+    const parsed = Owners.safeParse(parse(owners ?? ''));
+    return parsed.success && [...parsed.data.approvers, ...parsed.data.reviewers].includes(user.name);
   }
 
   /** All YAML files under `.tekton/`; undefined when there is no such directory. */

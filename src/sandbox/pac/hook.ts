@@ -127,11 +127,11 @@ function readNote(body: unknown): Reading {
   if (!parsed.success) return unreadable(parsed.error);
   const { user, project, merge_request: mr, object_attributes } = parsed.data;
   const command = readCommand(object_attributes.note);
-  if (mr?.state !== 'opened' || !command) return SKIPPED;
+  if (mr?.state !== 'opened') return SKIPPED;
   return {
     event: {
       ...fromMergeRequest(mr, project, user),
-      eventType: command.eventType,
+      eventType: command?.eventType ?? 'on-comment',
       labels: [],
       closing: false,
       command,

@@ -7,7 +7,7 @@ import { match } from './match.ts';
 import { isOurs, note, PAC } from './metadata.ts';
 import { cancel } from './queue.ts';
 import type { Repository } from './repository.ts';
-import { emitEvent, gitlabOf, postStatus, type Service, waitingState } from './service.ts';
+import { emitEvent, FAILED, gitlabOf, postStatus, type Service, waitingState } from './service.ts';
 import { type Definitions, inline, readDefinitions, render, type Template, variables } from './template.ts';
 
 const SKIP = /\[(skip ci|ci skip|skip tkn|tkn skip)\]/;
@@ -25,6 +25,8 @@ export async function take(
     await gitlab.project(event.sourceProjectId);
     if (!(await allowed(service, gitlab, event, repository))) return;
   }
+  // A comment that is no command only starts what asks for comments, which no template here can.
+  if (event.comment !== '' && event.command === undefined) return;
   if (event.closing) return closeRuns(service, event);
   if (event.command?.act === 'cancel') return cancelRuns(service, event);
   if (skips(service, event)) {
@@ -71,7 +73,8 @@ async function start(
   const inlined = due.map((template) => ({ template, result: inline(template, definitions) }));
   for (const { result } of inlined) {
     if (!('missing' in result)) continue;
-    await postStatus(service, repository, event, undefined, { state: 'failed', description: result.missing });
+    emitEvent(service, repository, 'RepositoryPipelineRunError', result.missing);
+    await postStatus(service, repository, event, undefined, FAILED);
     return;
   }
   await Promise.all(
@@ -154,7 +157,6 @@ async function nothingToRetest(
 ): Promise<void> {
   const text =
     'All PipelineRuns for this commit have already succeeded. Use `/retest <pipeline-name>` to re-run a specific pipeline or `/test` to re-run all pipelines.';
-  if (service.release === '0.41')
-    await postStatus(service, repository, event, undefined, { state: 'failed', description: text });
+  if (service.release === '0.41') await postStatus(service, repository, event, undefined, FAILED);
   else if (event.iid !== undefined) await gitlab.note(event.targetProjectId, event.iid, text);
 }

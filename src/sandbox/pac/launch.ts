@@ -6,7 +6,7 @@ import type { Event } from './hook.ts';
 import { cleanLabel, MANAGED_BY, MANAGER, PAC, prefixed, runMetadata } from './metadata.ts';
 import { enqueue, supersede } from './queue.ts';
 import type { Repository } from './repository.ts';
-import { editRun, emitEvent, postStatus, type Service, startedNotes } from './service.ts';
+import { editRun, emitEvent, FAILED, postStatus, type Service, startedNotes } from './service.ts';
 import { type Document, render } from './template.ts';
 
 const VERSION = { '0.41': 'v0.41.1', '0.43': 'v0.43.0' } as const;
@@ -47,10 +47,8 @@ export async function launch(
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     service.store.remove(RESOURCES.secrets, referenceOf(secret));
-    await postStatus(service, repository, subject, template, {
-      state: 'failed',
-      description: `failed to create PipelineRun: ${thrown.message}`,
-    });
+    emitEvent(service, repository, 'RepositoryCreatePipelineRun', `failed to create PipelineRun: ${thrown.message}`);
+    await postStatus(service, repository, subject, template, FAILED);
     return;
   }
   const { name, uid } = run.metadata;
@@ -68,7 +66,7 @@ export async function launch(
   }
   await postStatus(service, repository, subject, template, {
     state: 'running',
-    description: 'CI has Started',
+    description: '',
     run: name,
   });
   editRun(service, run, (copy) => {

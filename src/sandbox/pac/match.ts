@@ -17,7 +17,7 @@ const branchName = (ref: string) => ref.replace(/^refs\/heads\//, '');
 /**
  * The templates an event starts (konflux-and-gitlab.md §1.2). Two templates of one name never match.
  *
- * @param changes asked at most once, and only if a template wants paths
+ * @param changes asked once, whether a template wants paths or not
  */
 export async function match(
   all: readonly Template[],
@@ -30,14 +30,7 @@ export async function match(
   const wanted = event.command?.template;
   // A template that is called by its name runs whatever its annotations say.
   if (wanted !== undefined) return { templates: unique.filter(({ name }) => name === wanted), problems: [] };
-  const asksPaths = unique.some(({ document }) =>
-    Object.entries(document.metadata.annotations ?? {}).some(
-      ([key, value]) =>
-        key.startsWith(`${PAC}on-path-change`) ||
-        (key === `${PAC}on-cel-expression` && /pathChanged|files\b/.test(value)),
-    ),
-  );
-  const files = asksPaths ? await changes() : [];
+  const files = await changes();
   const templates: Template[] = [];
   const problems: Matched['problems'] = [];
   for (const template of unique) {

@@ -57,7 +57,7 @@ export async function advance(service: Service, repository: Repository): Promise
   for (const run of next) {
     await postStatus(service, repository, subjectOf(run), note(run, 'original-prname'), {
       state: 'running',
-      description: 'CI has Started',
+      description: '',
       run: run.metadata.name,
     });
   }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { registerSecret } from '../../telemetry/secrets.ts';
 import { secretValue } from '../kubernetes/fields.ts';
 import { RESOURCES } from '../kubernetes/object.ts';
-import { admissionDenied } from '../kubernetes/refusal.ts';
+import { badRequest } from '../kubernetes/refusal.ts';
 import type { Review, Store } from '../kubernetes/store.ts';
 
 const SecretKey = (key: string) => z.object({ name: z.string(), key: z.string().default(key) });
@@ -72,13 +72,14 @@ export function secretFits(sent: string | undefined, secret: string): boolean {
 
 /** Pipelines-as-Code's webhook: one Repository per URL in the whole cluster, http(s) only (real-cluster.md §5.1). */
 export function admitRepository(store: Store): (review: Review) => void {
-  const denied = (why: string) => admissionDenied('validation.pipelinesascode.tekton.dev', why);
+  const denied = (why: string) =>
+    badRequest(`admission webhook "validation.pipelinesascode.tekton.dev" denied the request: ${why}`);
   return ({ resource, object }) => {
     if (resource !== RESOURCES.repositories) return;
     const parsed = z.looseObject({ url: z.string() }).safeParse(object.spec);
     if (!parsed.success) throw denied('URL must be set');
     const { url } = parsed.data;
-    if (!/^https?:\/\//.test(url)) throw denied(`URL scheme must be http or https: ${url}`);
+    if (!/^https?:\/\//.test(url)) throw denied('URL scheme must be http or https');
     const other = store
       .list(RESOURCES.repositories)
       .some(({ metadata, spec }) => (spec as { url?: string }).url === url && metadata.uid !== object.metadata.uid);

@@ -69,6 +69,9 @@ export async function postStatus(
     await gitlab.note(targetProjectId, iid, `**${whole.name}**: ${status.state}: ${status.description}`);
 }
 
+/** What is wrong before there is a run is not said on the commit: it is in the log. */
+export const FAILED = { state: 'failed', description: 'failed' } as const;
+
 /** `pending` became `running` in 0.43 (real-cluster.md §5.5 point 1). */
 export const waitingState = ({ release }: Service) => (release === '0.41' ? 'pending' : 'running');
 

@@ -1,4 +1,4 @@
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, type YAMLError } from 'yaml';
 import { z } from 'zod';
 import type { Event } from './hook.ts';
 import type { Repository } from './repository.ts';
@@ -80,7 +80,7 @@ export function readDefinitions(files: readonly { path: string; text: string }[]
       const value: unknown = broken ? undefined : document.toJS();
       if (value === null) continue;
       const parsed = Document.safeParse(value);
-      if (broken) errors.push({ name: path, error: `error converting YAML: ${broken.message.split('\n')[0]}` });
+      if (broken) errors.push({ name: path, error: yamlError(broken) });
       if (!parsed.success) continue;
       const { kind, apiVersion, metadata } = parsed.data;
       if (!apiVersion.startsWith('tekton.dev/')) continue;
@@ -118,6 +118,10 @@ export function inline(
     delete task.taskRef;
   }
   return { document: copy };
+}
+
+function yamlError({ message, linePos }: YAMLError): string {
+  return `yaml validation error: line ${linePos?.[0].line ?? 1}: ${message.split('\n')[0]}`;
 }
 
 interface TaskReference {

@@ -121,7 +121,7 @@ test('bad YAML is told in a note, a missing reference in a bare status; neither 
   );
   await world.mr();
   expect(world.gitlab.statuses).toMatchObject([
-    { name: 'Pipelines as Code CI', state: 'failed', description: 'cannot find referenced pipeline nowhere' },
+    { name: 'Pipelines as Code CI', state: 'failed', description: 'failed' },
   ]);
   expect(world.runs()).toEqual([]);
 });
@@ -187,7 +187,7 @@ test('a failing run fails the commit; /retest runs it again, then fails the comm
   expect(world.gitlab.said().at(-1)).toBe('Pipelines as Code CI: failed');
   await world.say('/test build');
   expect(world.runs()).toHaveLength(3);
-  expect(await world.say('just words')).toBe('200 skipping non supported event');
+  expect(await world.say('just words')).toBe('202 accepted');
   await world.until(completed(3));
 });
 
