@@ -52,9 +52,9 @@ const sleeping =
 test.skipIf(noRealBundles)('a real bundle, overwriting: is complete', async () => {
   await sameEnding(async ({ w }) => {
     const before = await w.photograph();
-    const bundle = await w.bundle('etcd', '0.6.1');
+    const bundle = await w.bundle('kube-green', '0.3.0');
     const ended = await w.end(await w.add({ bundles: [bundle] }));
-    await expectPublished(w, ended, 'etcd', before);
+    await expectPublished(w, ended, 'kube-green', before);
     return ended;
   });
 });
