@@ -1,9 +1,11 @@
 import { expect } from 'vitest';
 import { startRelay } from './relay.ts';
-import { type ContractWorld, LONG } from './world.ts';
+import { type ContractWorld, LONG, masked } from './world.ts';
 
 const WEBHOOK = 'hook-secret-of-the-tenant';
 const PAC = 'pipelinesascode.tekton.dev/';
+const MARKS = /pipelinesascode|app\.kubernetes/;
+const PASSING = /log-url|last-applied|check-run|kubernetes.io.version/;
 const DONE = ['success', 'failed', 'canceled'];
 
 export interface Run {
@@ -135,9 +137,19 @@ export async function contractTenant(
       .map(({ body }) => `${body.state} "${body.description}" ${body.target_url}`)
       .map((line) => line.replaceAll(name, 'CASE').replace(/(build|other)-[a-z0-9]{5}$/, '$1-X'));
 
+  /** Labels or annotations of Pipelines-as-Code, without what differs from one run to the next. */
+  const marks = (all: Record<string, string> = {}): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(all)
+        .filter(([key]) => MARKS.test(key) && !PASSING.test(key))
+        .map(([key, value]) => [key.replace(PAC, ''), masked(value).replaceAll(name, 'CASE')])
+        .sort(),
+    );
+
   return {
     name,
     described,
+    marks,
     project,
     relay,
     author,

@@ -36,7 +36,7 @@ export async function enqueue(service: Service, repository: Repository, run: Kub
   setState(service, run, 'queued', { 'execution-order': `${repository.namespace}/${run.metadata.name}` });
   await postStatus(service, repository, subjectOf(run), note(run, 'original-prname'), {
     state: waitingState(service),
-    description: 'pipelinerun is queued',
+    description: '',
     run: run.metadata.name,
   });
   await advance(service, repository);

@@ -28,10 +28,7 @@ export async function forge() {
     statuses: [] as Posted[],
     notes: [] as string[],
     calls: [] as string[],
-    /** Answers waiting to be given instead of the true ones, by path. */
-    refusals: [] as { path: RegExp; code: number; left: number }[],
   };
-  let owners = '';
   const listeners = new Set<() => void>();
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -45,11 +42,6 @@ export async function forge() {
       response.end(typeof json === 'string' ? json : JSON.stringify(json));
       for (const listener of listeners) listener();
     };
-    const refusal = state.refusals.find((each) => each.path.test(path) && each.left > 0);
-    if (refusal) {
-      refusal.left -= 1;
-      return answer(refusal.code, { message: 'refused' });
-    }
     if (request.headers['private-token'] !== 'gitlab-token') return answer(401, { message: '401 Unauthorized' });
     if (/^\/projects\/\d+$/.test(path)) return answer(200, { id: 1, default_branch: 'main' });
     const member = /members\/all\/(\d+)$/.exec(path);
@@ -65,7 +57,7 @@ export async function forge() {
     const file = /repository\/files\/(.+)\/raw$/.exec(path);
     if (file) {
       const name = decodeURIComponent(file[1] ?? '');
-      const text = name === 'OWNERS' ? owners : state.files.get(`${ref}:${name}`);
+      const text = state.files.get(`${ref}:${name}`);
       return text ? answer(200, text) : answer(404, {});
     }
     if (/\/diffs?$/.test(path)) return answer(200, state.changed);
@@ -94,9 +86,6 @@ export async function forge() {
         listeners.add(check);
         check();
       }),
-    setOwners: (text: string) => {
-      owners = text;
-    },
     said: () => state.statuses.map(({ name, state: said }) => `${name}: ${said}`),
     async stop() {
       server.closeAllConnections();

@@ -1,14 +1,13 @@
 import { afterEach, expect, test } from 'vitest';
 import { type KubeObject, RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
-import { isDone } from '../../../src/sandbox/tekton/conditions.ts';
 import { RunStatus } from '../../../src/sandbox/tekton/schema.ts';
 import { pac, SHA, template } from './forge.ts';
 
+// What holds for Pipelines-as-Code itself as well is in test/contract.
 let world: Awaited<ReturnType<typeof pac>>;
 afterEach(() => world.stop());
 
 const OK = 'printf "%s" "$(params.said)" > $(results.said.path)';
-const SLOW = 'sleep 30';
 const state = (run: KubeObject) => run.metadata.labels?.['pipelinesascode.tekton.dev/state'];
 const completed = (count: number) => (runs: KubeObject[]) =>
   runs.filter((run) => state(run) === 'completed').length === count;
@@ -91,41 +90,6 @@ test('what starts nothing', async () => {
   ]);
 });
 
-test('strangers wait for approval; OWNERS may run', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK));
-  world.gitlab.members.clear();
-  await world.mr();
-  expect(world.runs()).toEqual([]);
-  expect(world.gitlab.statuses).toMatchObject([
-    { name: 'Pipelines as Code CI', state: 'pending', description: 'Pending approval, waiting for an /ok-to-test' },
-  ]);
-  world.gitlab.setOwners('approvers:\n  - Robot\n');
-  await world.mr();
-  expect(world.runs()).toHaveLength(1);
-  await world.until(completed(1));
-});
-
-test('bad YAML is told in a note, a missing reference in a bare status; neither runs anything', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK));
-  world.gitlab.files.set('iib-1:.tekton/deep/bad.yml', 'a: [b\nc: d');
-  await world.mr();
-  expect(world.gitlab.notes).toEqual([
-    expect.stringContaining('[!CAUTION]\n> There are some errors in your PipelineRun template.'),
-  ]);
-  expect(world.gitlab.statuses).toEqual([]);
-  world.gitlab.files.set(
-    'iib-1:.tekton/deep/bad.yml',
-    template(OK, {}, 'other').replace(/ {2}pipelineSpec:[\s\S]*/, '  pipelineRef: {name: nowhere}\n'),
-  );
-  await world.mr();
-  expect(world.gitlab.statuses).toMatchObject([
-    { name: 'Pipelines as Code CI', state: 'failed', description: 'failed' },
-  ]);
-  expect(world.runs()).toEqual([]);
-});
-
 test('references within .tekton are inlined; a template Tekton refuses does not stop the other', async () => {
   world = await pac();
   const referring = template(OK).replace(/ {2}pipelineSpec:[\s\S]*/, '  pipelineRef: {name: line}\n');
@@ -191,31 +155,6 @@ test('a failing run fails the commit; /retest runs it again, then fails the comm
   await world.until(completed(3));
 });
 
-test('/cancel, a newer commit and closing cancel what runs', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(SLOW, { 'cancel-in-progress': 'true' }));
-  await world.mr();
-  await world.say('/cancel');
-  await world.until(completed(1));
-  expect(world.gitlab.said().at(-1)).toBe('Pipelines as Code CI / build: canceled');
-  const next = { id: 'b'.repeat(40), url: '', title: '', message: '' };
-  await world.mr({ action: 'update', oldrev: SHA, last_commit: next });
-  await world.mr({ action: 'update', oldrev: next.id, last_commit: { ...next, id: 'c'.repeat(40) } });
-  await world.until(completed(2));
-  await world.mr({ action: 'close', last_commit: next });
-  await world.until(completed(3));
-  expect(world.runs().map(specStatus)).toEqual(Array(3).fill('CancelledRunFinally'));
-});
-
-test('without cancel-in-progress a closed merge request lets its run go on', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(`sleep 0.3; ${OK}`));
-  await world.mr();
-  await world.mr({ action: 'close' });
-  await world.until(completed(1));
-  expect(world.gitlab.said().at(-1)).toBe('Pipelines as Code CI / build: success');
-});
-
 test('[skip ci]: heeded for pushes, not for merge requests of 0.41', async () => {
   world = await pac();
   world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK));
@@ -256,24 +195,6 @@ test('concurrency_limit: runs wait Pending and follow one another in order', asy
   expect(world.gitlab.said().filter((said) => said.endsWith('pending'))).toHaveLength(3);
 });
 
-test('max-keep-runs deletes older finished runs and their Secrets', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK, { 'max-keep-runs': '1' }));
-  for (let index = 0; index < 3; index++) {
-    await world.mr();
-    await world.until(
-      (runs) =>
-        runs.some(isDone) &&
-        runs.filter((run) => !isDone(run) || state(run) !== 'completed').length === 0 &&
-        runs.length === 1,
-    );
-  }
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(
-    world.store.list(RESOURCES.secrets, 'tenant').filter(({ metadata }) => metadata.name.startsWith('pac-')),
-  ).toHaveLength(1);
-});
-
 test('faults: lost hooks, silence, a held queue', async () => {
   world = await pac();
   world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK));
@@ -288,24 +209,4 @@ test('faults: lost hooks, silence, a held queue', async () => {
   expect(world.runs().map(state)).toEqual(['queued']);
   world.faults.release();
   await world.until(completed(1));
-});
-
-test('GitLab trouble: 500 is tried again, 401 gives up silently, refused statuses become notes', async () => {
-  world = await pac();
-  world.gitlab.files.set('iib-1:.tekton/build.yaml', template(OK));
-  world.gitlab.refusals.push({ path: /projects\/1$/, code: 401, left: 1 });
-  await world.mr();
-  expect(world.runs()).toEqual([]);
-  world.gitlab.refusals.push({ path: /tree$/, code: 500, left: 1 }, { path: /statuses/, code: 403, left: 9 });
-  await world.mr();
-  await world.until(completed(1));
-  expect(world.gitlab.notes).toHaveLength(2);
-});
-
-test('one Repository per URL', async () => {
-  world = await pac();
-  const create = (url: string) =>
-    world.store.create(RESOURCES.repositories, { metadata: { name: 'second', namespace: 'tenant' }, spec: { url } });
-  expect(() => create(world.gitlab.project)).toThrow('repository already exists with URL');
-  expect(() => create('ssh://x')).toThrow('http');
 });
