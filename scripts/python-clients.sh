@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Installs IIB's own Python clients, as they are on PyPI, into a virtual environment outside the tree and prints its
-# path. Says nothing else when it is there already. Ends with 3 when there is no Python or PyPI cannot be reached.
+# Installs clients that others have written in Python, as they are on PyPI, into a virtual environment outside the tree
+# and prints its path. Says nothing else when it is there already. Ends with 3 when there is no Python or PyPI cannot be
+# reached.
 #
-# Their dependency on the C module `kerberos` is left out: it needs Kerberos' headers and a KDC. Its place takes
-# test/clients/support/python/kerberos.py, so that the clients' own Kerberos code runs.
+#   scripts/python-clients.sh iib       IIB's own clients
+#   scripts/python-clients.sh gitlab    python-gitlab
+#
+# The dependency of IIB's clients on the C module `kerberos` is left out: it needs Kerberos' headers and a KDC. Its place
+# takes test/clients/support/python/kerberos.py, so that the clients' own Kerberos code runs.
 set -euo pipefail
 
-packages=(iiblib==7.4.0 pubtools-iib==0.26.0)
-needed=(requests==2.34.2 tenacity==9.2.1 pushcollector==1.3.0 setuptools==65.5.0)
+case "${1:-}" in
+  iib)
+    packages=(iiblib==7.4.0 pubtools-iib==0.26.0)
+    needed=(requests==2.34.2 tenacity==9.2.1 pushcollector==1.3.0 setuptools==65.5.0) ;;
+  gitlab)
+    packages=(python-gitlab==8.6.0)
+    needed=(requests==2.34.2 requests-toolbelt==1.0.0) ;;
+  *) echo "[python-clients] which: iib or gitlab" >&2; exit 2 ;;
+esac
 
 cache=${INDEXWRIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/indexwright}
 key=$(printf '%s\n' "${packages[@]}" "${needed[@]}" | sha256sum | cut -c1-16)

@@ -1,18 +1,11 @@
-import { execFile, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import type { FrontEnd } from './front-end.ts';
+import { answering, MODULES, pythonClients } from './virtual-environment.ts';
 
-const SCRIPT = resolve(import.meta.dirname, '../../../scripts/python-clients.sh');
-const MODULES = join(import.meta.dirname, 'python');
-
-const prepared = spawnSync(SCRIPT, { encoding: 'utf8' });
-const missing = prepared.status === 0 ? false : prepared.stderr.trim().split('\n').at(-1) || 'python-clients.sh failed';
-if (missing !== false && process.env.CI === 'true') throw new Error(missing);
-const venv = prepared.stdout.trim();
+const { missing, venv } = pythonClients('iib');
 
 /** Why the Python clients are not here, or false when they are. */
 export const noPythonClients: string | false = missing;
@@ -31,22 +24,11 @@ export function iiblib(front: FrontEnd, principal: string): IibLib {
     env,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  let turn: Promise<unknown> = Promise.resolve();
+  const iib = answering(child);
   return {
-    call(call, args, more = {}) {
-      const answered = turn.then(async () => {
-        child.stdin.write(`${JSON.stringify({ call, ...(args ? { args } : {}), ...more })}\n`);
-        const { value, done } = await lines.next();
-        if (done) throw new Error('iiblib has ended');
-        return JSON.parse(value);
-      });
-      turn = answered;
-      return answered;
-    },
+    call: (call, args, more = {}) => iib.ask(JSON.stringify({ call, ...(args ? { args } : {}), ...more })),
     async close() {
-      child.stdin.end();
-      if (child.exitCode === null) await once(child, 'exit');
+      await iib.close();
       remove();
     },
   };
