@@ -51,8 +51,8 @@ const sleeping =
 
 test.skipIf(noRealBundles)('a real bundle, overwriting: is complete', async () => {
   await sameEnding(async ({ w }) => {
-    const before = await w.photograph();
     const bundle = await w.bundle('kube-green', '0.3.0');
+    const before = await w.photograph();
     const ended = await w.end(await w.add({ bundles: [bundle] }));
     await expectPublished(w, ended, 'kube-green', before);
     return ended;
