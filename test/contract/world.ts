@@ -12,7 +12,7 @@ import { clusterAccess } from '../../src/sandbox/tenant.ts';
 export const KIND: ClusterKind = process.env.INDEXWRIGHT_CLUSTER === 'real' ? 'real' : 'imitated';
 
 /** A real cluster on a busy machine takes its time; nothing is asserted about it. */
-export const LONG = { timeout: 30_000, interval: 50 };
+export const LONG = { timeout: 120_000, interval: 50 };
 
 export interface Answer {
   code: number;
