@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster lint sandbox bench bench-api soak setup setup-demo conformance image test-image
+.PHONY: demo test test-cluster lint sandbox bench bench-api bench-cluster soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 IMAGE ?= localhost/indexwright:latest
@@ -43,6 +43,10 @@ bench: setup ## speed as ratios against named baselines
 
 bench-api: node_modules/.installed ## the API alone with a million stored requests, some four minutes; REQUESTS, SECONDS, CONNECTIONS, ONLY
 	@npm exec -- node bench/api/run.ts
+
+bench-cluster: setup ## from the end of a PipelineRun to the request's next step, on a real cluster, some four minutes; RUNS
+	@scripts/tools.sh cluster
+	@npm exec -- node bench/pipeline-end.ts
 
 conformance: setup ## SCENARIOS=DIR: answers recorded from IIB against ours
 	@npm exec -- node scripts/conformance.ts $(SCENARIOS)
