@@ -126,8 +126,9 @@ sandbox
   .argument('[bundle...]', 'bundle pull specs')
   .requiredOption('--ocp <version>', 'OCP version, which is the name of the catalog branch, e.g. v4.19')
   .option('--fbc <dir>', 'folder with a folder for each package that is file-based only')
-  .action(async (name, bundles, { ocp, fbc: fbcDir }, command) =>
-    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ocp, bundles, fbcDir }),
+  .option('--namespace <name>', 'where its pipelines run, made if it is not there')
+  .action(async (name, bundles, { ocp, fbc: fbcDir, namespace }, command) =>
+    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ocp, bundles, fbcDir, namespace }),
   );
 
 program

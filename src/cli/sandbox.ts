@@ -50,7 +50,7 @@ async function sandboxRegistry(dir: string) {
 export async function makeIndex(
   dir: string,
   name: string,
-  index: { ocp: string; bundles: string[]; fbcDir: string | undefined },
+  index: Omit<Parameters<typeof makeSandboxIndex>[1], 'ref'>,
 ): Promise<void> {
   const { refOf } = await sandboxRegistry(dir);
   await makeSandboxIndex(existingLayout(dir), { ref: refOf(name), ...index });

@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { Failure } from '../errors/failure.ts';
+import { asFailure, Failure } from '../errors/failure.ts';
+import { clusterAt } from './clusters.ts';
 import { type CatalogConfig, CatalogConfigSchema, type Config, type RepositoryConfig } from './schema.ts';
 
 /**
@@ -28,9 +29,10 @@ export function allRepositories(config: Config): RepositoryConfig[] {
 }
 
 /** Every configured catalog, those of the configuration file first. */
-export function allCatalogs({ catalogs, catalogsDir }: Config): CatalogConfig[] {
+export function allCatalogs(config: Config): CatalogConfig[] {
+  const { catalogs, catalogsDir } = config;
   if (catalogsDir === undefined) return catalogs;
-  return [...catalogs, ...filesOf(catalogsDir).map((file) => readCatalog(join(catalogsDir, file)))];
+  return [...catalogs, ...filesOf(catalogsDir).map((file) => readCatalog(config, join(catalogsDir, file)))];
 }
 
 function filesOf(directory: string): string[] {
@@ -44,10 +46,16 @@ function filesOf(directory: string): string[] {
   }
 }
 
-function readCatalog(path: string): CatalogConfig {
+function readCatalog(config: Config, path: string): CatalogConfig {
   const parsed = CatalogConfigSchema.safeParse(parse(readFileSync(path, 'utf8')));
   if (!parsed.success) {
     throw new Failure('configuration_invalid', `The catalog ${path} is not valid:\n${z.prettifyError(parsed.error)}`);
+  }
+  try {
+    clusterAt(config, parsed.data);
+  } catch (cause) {
+    const { message } = asFailure(cause);
+    throw new Failure('configuration_invalid', `The catalog ${path} is not valid: ${message}`, { cause });
   }
   return { ...parsed.data, tokenFile: resolve(path, '..', parsed.data.tokenFile) };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clusterMistakes } from './clusters.ts';
 import { OrganizationCustomizations } from './customizations.ts';
 import { Gate, UserToQueue, unknownQueues } from './queues.ts';
 
@@ -100,6 +101,9 @@ const Cluster = z.strictObject({
   caFile: z.string(),
 });
 
+/** A cluster beside the one under `cluster`; repositories name it. */
+const NamedCluster = Cluster.extend({ name: z.string().min(1) });
+
 /** A broker without credentials in its address: those have files of their own. */
 const BrokerUrl = z
   .url({ protocol: /^amqps?$/ })
@@ -134,6 +138,10 @@ const Repository = z.strictObject({
   tokenFile: z.string(),
   /** Template name of the PipelineRun that builds it; the newest run of any template when absent. */
   pipeline: z.string().optional(),
+  /** Name of the cluster its pipelines run in; the one under `cluster` when absent. */
+  cluster: z.string().optional(),
+  /** Namespace they run in; the cluster's when absent. */
+  namespace: z.string().min(1).optional(),
 });
 
 /** One catalog repository [IIB_INDEX_TO_GITLAB_PUSH_MAP, iib_index_configs_gitlab_tokens_map]. */
@@ -170,6 +178,8 @@ export const Config = z.strictObject({
   /** A bundle may lead to fewer related bundles than this [iib_max_recursive_related_bundles]. */
   maxRecursiveRelatedBundles: z.number().int().positive().default(15),
   cluster: Cluster,
+  /** More clusters, for repositories whose pipelines run elsewhere. */
+  clusters: z.array(NamedCluster).default([]),
   /** scope → OCP version → pull spec [IIB_BINARY_IMAGE_CONFIG]. */
   binaryImages: z.partialRecord(z.enum(['prod', 'stage', 'dev']), z.record(z.string(), PullSpecText)).default({}),
   /** [IIB_BINARY_IMAGE_LESS_ARCHES_ALLOWED_VERSIONS]: pull specs in spite of its name (request-handling.md §4). */
@@ -236,11 +246,13 @@ export const CheckedConfig = Config.superRefine((config, context) => {
   for (const queue of unknownQueues(config.userToQueue, config.gates)) {
     context.addIssue({ code: 'custom', path: ['gates'], message: `the queue ${queue} is no value of userToQueue` });
   }
+  for (const [path, message] of clusterMistakes(config)) context.addIssue({ code: 'custom', path, message });
 });
 export type Config = z.infer<typeof Config>;
 export type RepositoryConfig = z.infer<typeof Repository>;
 export type CatalogConfig = z.infer<typeof Catalog>;
 export type RegistryConfig = z.infer<typeof Registry>;
-export type ClusterConfig = z.infer<typeof Cluster>;
+/** With a name unless it is the one under `cluster`. */
+export type ClusterConfig = z.infer<typeof Cluster> & { name?: string };
 export type MessagingConfig = z.infer<typeof Messaging>;
 export { Catalog as CatalogConfigSchema };

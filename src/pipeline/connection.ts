@@ -55,7 +55,7 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
 
   /** The library makes a new agent, and so a new TLS session, for every call; this one is kept while the CA is the same. */
   async function agent(): Promise<Agent> {
-    const ca = plain ? '' : await readConfigured(target.caFile, 'cluster.caFile');
+    const ca = plain ? '' : await readConfigured(target, 'caFile');
     if (wire?.ca !== ca) {
       void wire?.agent.close();
       wire = { ca, agent: newAgent(ca) };
@@ -64,7 +64,7 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
   }
 
   async function authenticate(context: RequestContext, dispatcher: Agent): Promise<string> {
-    const token = (await readConfigured(target.tokenFile, 'cluster.tokenFile')).trim();
+    const token = (await readConfigured(target, 'tokenFile')).trim();
     registerSecret(token);
     context.setHeaderParam('Authorization', `Bearer ${token}`);
     context.setDispatcher(dispatcher);
@@ -105,8 +105,7 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
           return await attempt();
         } catch (thrown) {
           // The token may have been renewed between reading it and its arrival.
-          const renewed =
-            statusOf(thrown) === 401 && (await readConfigured(target.tokenFile, 'cluster.tokenFile')).trim() !== used;
+          const renewed = statusOf(thrown) === 401 && (await readConfigured(target, 'tokenFile')).trim() !== used;
           if (!renewed) throw thrown;
           return await attempt();
         }
@@ -120,7 +119,7 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
     async watch({ path, query, onEvent, signal }) {
       const k8s = await library();
       // An agent of its own: destroying it is the only way to end a watch whose answer has not come yet.
-      const dispatcher = newAgent(plain ? '' : await readConfigured(target.caFile, 'cluster.caFile'));
+      const dispatcher = newAgent(plain ? '' : await readConfigured(target, 'caFile'));
       const config = new k8s.KubeConfig();
       config.loadFromOptions({
         clusters: [{ name: 'target', server, skipTLSVerify: false }],
@@ -157,11 +156,18 @@ function newAgent(ca: string): Agent {
   return new Agent({ allowH2: false, connect: ca === '' ? {} : { ca } });
 }
 
-async function readConfigured(path: string, key: string): Promise<string> {
+type FileKey = 'tokenFile' | 'caFile';
+
+/** A key as people find it in the configuration. */
+function nameOf({ name }: ClusterConfig, key: FileKey): string {
+  return name === undefined ? `cluster.${key}` : `${key} of the cluster ${JSON.stringify(name)}`;
+}
+
+async function readConfigured(target: ClusterConfig, key: FileKey): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(target[key], 'utf8');
   } catch (cause) {
-    throw new Failure('configuration_invalid', `The file of ${key} cannot be read`, { cause });
+    throw new Failure('configuration_invalid', `The file of ${nameOf(target, key)} cannot be read`, { cause });
   }
 }
 
@@ -206,7 +212,7 @@ function explain(thrown: unknown, target: ClusterConfig, { verb, resource }: Acc
     });
   }
   if (status === 401) {
-    const text = `The cluster ${host} does not accept the token (401): the one in cluster.tokenFile is wrong or has expired`;
+    const text = `The cluster ${host} does not accept the token (401): the one in ${nameOf(target, 'tokenFile')} is wrong or has expired`;
     return new Failure('kubernetes_denied', text, { cause });
   }
   if (status === 403) {

@@ -67,7 +67,7 @@ async function list(connection: Connection, query: { labelSelector?: string; lim
   if (answer === null) {
     throw new Failure(
       'kubernetes_denied',
-      'The cluster does not know PipelineRuns (404): Tekton is not installed there, or cluster.url is wrong',
+      'The cluster does not know PipelineRuns (404): Tekton is not installed there, or the URL of the cluster is wrong',
     );
   }
   return readAnswer(PipelineRunList, answer);

@@ -32,6 +32,8 @@ export interface IndexToMake {
   bundles: string[];
   /** Folder with a folder for each package that stands in the catalog alone, and not in the database. */
   fbcDir?: string | undefined;
+  /** Where its pipelines run; the service's default when absent. */
+  namespace?: string | undefined;
   binaryImage: string;
   /** URL of the repository, prepared. */
   catalogRepoUrl: string;
@@ -128,8 +130,8 @@ const mappingFile = (layout: Layout, ref: string) =>
   layout.path('catalogs.d', `${parsePullSpec(ref).repository.replaceAll('/', '.')}.yaml`);
 
 /** The running service reads the folder again at each use, so the mapping takes effect at once. */
-function map(layout: Layout, { ref, catalogRepoUrl, serviceTokenFile }: IndexToMake): void {
-  const mapping = { index: nameOf(ref), repository: catalogRepoUrl, tokenFile: serviceTokenFile };
+function map(layout: Layout, { ref, catalogRepoUrl, serviceTokenFile, namespace }: IndexToMake): void {
+  const mapping = { index: nameOf(ref), repository: catalogRepoUrl, tokenFile: serviceTokenFile, namespace };
   writePrivate(mappingFile(layout, ref), stringify(mapping));
 }
 

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { Failure } from '../errors/failure.ts';
 import { prepareRepository } from '../onboarding/prepare.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
-import { makeIndexImage } from './index-image.ts';
+import { type IndexToMake, makeIndexImage } from './index-image.ts';
 import type { Layout } from './layout.ts';
 import { preparationIn } from './preparation.ts';
 
@@ -13,13 +13,15 @@ import { preparationIn } from './preparation.ts';
  * prepared, then filled: catalog branch, artifact, image.
  *
  * @param index.ref `namespace/name:tag`, with or without the sandbox's registry in front
+ * @param index.namespace where its pipelines run; the sandbox's own when absent
  * @param index.fbcDir folder with a folder for each package that the index has as file-based catalog only
  * @returns the index by digest, and its repository
  */
 export async function makeIndex(
   layout: Layout,
-  { ref, ocp, bundles, fbcDir }: { ref: string; ocp: string; bundles: string[]; fbcDir?: string | undefined },
+  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'fbcDir' | 'namespace'>,
 ): Promise<{ pullSpec: string; catalogRepoUrl: string }> {
+  const { ref, ocp, namespace } = index;
   if (!/^v\d+\.\d+$/.test(ocp)) {
     throw new Failure('request_invalid', `The OCP version must look like v4.19, not "${ocp}"`);
   }
@@ -30,13 +32,12 @@ export async function makeIndex(
   if (parsePullSpec(full).tag === undefined) throw new Failure('request_invalid', `${ref} has no tag`);
 
   const name = nameOf(full).split('/').slice(1).join('-');
-  const wanted = preparationIn(layout, { kind: 'catalog', project: `catalogs/${name}`, branch: ocp, builds: name });
+  const of = { kind: 'catalog', project: `catalogs/${name}`, branch: ocp, builds: name, namespace } as const;
+  const wanted = preparationIn(layout, of);
   const catalogRepoUrl = await prepareRepository(wanted, () => {});
   const pullSpec = await makeIndexImage(layout, {
+    ...index,
     ref: full,
-    ocp,
-    bundles,
-    fbcDir,
     binaryImage: z.string().parse(config.binaryImages.prod?.[ocp]),
     catalogRepoUrl,
     gitlabToken: readFileSync(wanted.gitlab.tokenFile, 'utf8').trim(),

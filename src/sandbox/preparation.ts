@@ -13,10 +13,11 @@ const BUILDER_IMAGE = 'localhost/indexwright:latest';
  *
  * @param of.project `group/name`
  * @param of.builds repository below `builds/` that its pipelines push to
+ * @param of.namespace where they run; the sandbox's own when absent
  */
 export function preparationIn(
   { path, identity }: Layout,
-  of: { kind: RepositoryKind; project: string; branch: string; builds: string },
+  of: { kind: RepositoryKind; project: string; branch: string; builds: string; namespace?: string | undefined },
 ): Preparation {
   const { registry, cluster } = loadConfig(path('config.yaml'));
   const file = (name: keyof typeof ACCESS_FILES) => path('secrets', ACCESS_FILES[name]);
@@ -33,7 +34,7 @@ export function preparationIn(
       url: cluster.url,
       tokenFile: file('clusterAdmin'),
       caFile: cluster.caFile,
-      namespace: NAMESPACE,
+      namespace: of.namespace ?? NAMESPACE,
       worker: { namespace: NAMESPACE, name: SERVICE_ACCOUNT },
     },
     pipeline: {

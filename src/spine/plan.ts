@@ -49,6 +49,9 @@ export const Plan = z.object({
   description: z.string(),
   /** Template name of the PipelineRun to wait for, if several may run. */
   pipeline: z.string().optional(),
+  /** Where it runs: a cluster by its name in the configuration, and a namespace; the defaults when absent. */
+  cluster: z.string().optional(),
+  namespace: z.string().optional(),
   arches: z.array(z.string()),
   requests: z.array(PlannedRequest).nonempty(),
 });

@@ -183,7 +183,9 @@ function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: {
         : made.flatMap(({ changed }) => changed.packages ?? []),
       publicUrl: tools.config.api.publicUrl,
     }),
-    ...(destination.catalog.pipeline === undefined ? {} : { pipeline: destination.catalog.pipeline }),
+    pipeline: destination.catalog.pipeline,
+    cluster: destination.catalog.cluster,
+    namespace: destination.catalog.namespace,
     arches: first.arches,
     requests: [first.planned, ...others.map(({ planned }) => planned)],
   };

@@ -10,7 +10,6 @@ import { recordOutcome } from '../db/states.ts';
 import { describe, Failure } from '../errors/failure.ts';
 import { type Patience, patient, patiently } from '../errors/retry.ts';
 import { createForge, type Forge } from '../forge/forge.ts';
-import { type Cluster, createCluster } from '../pipeline/cluster.ts';
 import { artifactClashes, createArtifacts } from '../registry/artifact.ts';
 import {
   type CredentialStore,
@@ -28,6 +27,7 @@ import { changeOf, workOf } from '../requests/works.ts';
 import type { DeliveryPorts, Report } from '../spine/delivery.ts';
 import { requestLogs } from '../storage/request-log.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
+import { openClusters } from './clusters.ts';
 import { runErrand } from './errand.ts';
 import { prepareDelivery } from './prepare.ts';
 import type { DeliveryTools } from './tools.ts';
@@ -41,7 +41,6 @@ export interface Rooms {
   log: Log;
   db: DatabasePool;
   logFor: DeliveryPorts['logFor'];
-  cluster: Cluster;
   delivery: DeliveryPorts;
   destinationOf(request: DeliveredRequest, work: AnyRequestWork, signal: AbortSignal): Promise<Destination>;
   /** Does the whole work of a request that needs no delivery and gives the reason of its success. */
@@ -55,7 +54,7 @@ export function openRooms(config: Config, log: Log): Rooms {
   assertOwnArtifacts(config);
   const db = openDatabase(config.databaseUrl, { max: config.worker.concurrency + 5 });
   const sealingKey = readSealingKey(config.secretKeyFile);
-  const cluster = createCluster(config.cluster, { call: deadlines.call, poll: deadlines.poll, log });
+  const clusters = openClusters(config, log);
   const patience: Patience = { total: deadlines.patience, first: 250, longest: 15_000 };
   const forges = new Map<string, Forge>();
 
@@ -144,7 +143,7 @@ export function openRooms(config: Config, log: Log): Rooms {
       const registry = clientWith(auth, signal);
       return {
         deadlines,
-        cluster,
+        cluster: clusters.at(plan),
         forge: forgeOf(project ?? notConfigured(plan.repository)),
         registry,
         copy: async (from, to) => {
@@ -160,7 +159,6 @@ export function openRooms(config: Config, log: Log): Rooms {
     log,
     db,
     logFor,
-    cluster,
     delivery,
     destinationOf: async (request, work, signal) => {
       const { id, user, payload } = request;
@@ -169,7 +167,7 @@ export function openRooms(config: Config, log: Log): Rooms {
     runErrand: (request, errand, report, signal) =>
       runErrand(tools, errand, request, report, logFor([request.id]), signal),
     close: async () => {
-      await cluster.close();
+      await clusters.close();
       await db.close();
     },
   };

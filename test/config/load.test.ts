@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { allCatalogs, catalogOf } from '../../src/config/catalogs.ts';
+import { clusterAt } from '../../src/config/clusters.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { readSecretFile } from '../../src/config/secret-file.ts';
 import { mask } from '../../src/telemetry/secrets.ts';
@@ -92,6 +93,39 @@ describe('catalogs', () => {
     writeFileSync(join(dir, 'catalogs.d', 'a.yaml'), stringify({ index: 'x' }));
     const config = loadConfig(written({ ...least, catalogsDir: 'catalogs.d' }), {});
     expect(() => allCatalogs(config)).toThrow(/a\.yaml is not valid:[\s\S]*repository/);
+  });
+});
+
+describe('clusters', () => {
+  const stage = { ...least.cluster, name: 'stage', url: 'https://stage.example.com:6443', namespace: 'stage-catalogs' };
+  const catalog = {
+    index: 'reg.example.com/ns/index',
+    repository: 'https://gitlab.example.com/catalogs/a',
+    tokenFile: 'token',
+  };
+
+  test('the one under "cluster" counts unless a repository names another; so does its namespace', () => {
+    const config = loadConfig(written({ ...least, clusters: [stage] }), {});
+    expect(clusterAt(config, {})).toEqual(least.cluster);
+    expect(clusterAt(config, { namespace: 'other' })).toEqual({ ...least.cluster, namespace: 'other' });
+    expect(clusterAt(config, { cluster: 'stage' })).toEqual(stage);
+    expect(clusterAt(config, { cluster: 'stage', namespace: 'other' })).toEqual({ ...stage, namespace: 'other' });
+  });
+
+  test('two of one name, and names nobody has, are told with their place', () => {
+    const bundleRepository = { ...catalog, index: undefined, cluster: 'nowhere' };
+    const catalogs = [catalog, { ...catalog, cluster: 'prod' }];
+    const file = written({ ...least, clusters: [stage, stage], catalogs, bundleRepository });
+    const message = /there are two clusters stage[\s\S]*clusters\[1\][\s\S]*"prod"[\s\S]*catalogs\[1\]\.cluster/;
+    expect(() => loadConfig(file, {})).toThrow(message);
+    expect(() => loadConfig(file, {})).toThrow(/"nowhere"[\s\S]*bundleRepository\.cluster/);
+  });
+
+  test('a mapping file that names a cluster that is not there is named', () => {
+    mkdirSync(join(dir, 'catalogs.d'));
+    writeFileSync(join(dir, 'catalogs.d', 'a.yaml'), stringify({ ...catalog, cluster: 'prod' }));
+    const config = loadConfig(written({ ...least, catalogsDir: 'catalogs.d' }), {});
+    expect(() => allCatalogs(config)).toThrow(/a\.yaml is not valid: no cluster .* "prod"/);
   });
 });
 

@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { nameOf } from '../../src/registry/pull-spec.ts';
 import { type Greenwave, startGreenwave } from '../../src/sandbox/greenwave.ts';
+import { makeIndex } from '../../src/sandbox/make-index.ts';
+import { NAMESPACE } from '../../src/sandbox/service-files.ts';
+import { clusterAdmin } from '../../src/sandbox/tenant.ts';
 import { newOperator } from './support/proof.ts';
 import { type World, world } from './support/world.ts';
 
@@ -12,7 +15,13 @@ let greenwave: Greenwave;
 beforeAll(async () => {
   greenwave = await startGreenwave();
   const gate = { queue: 'gated', decisionContext: 'release', productVersion: 'cvp', subjectType: 'koji_build' };
-  const settings = () => ({ userToQueue: { [GATED]: 'gated' }, gates: [gate], greenwaveUrl: greenwave.url });
+  // The environment is part of the names of source branches.
+  const settings = () => ({
+    environment: 'stage',
+    userToQueue: { [GATED]: 'gated' },
+    gates: [gate],
+    greenwaveUrl: greenwave.url,
+  });
   w = await world({ workers: 2, settings });
 });
 afterAll(async () => {
@@ -58,7 +67,7 @@ describe('add', () => {
       `indexwright/index-db:example-index-v4.19-${request.id}`,
     ]);
     const [mergeRequest] = await mergeRequests();
-    expect(mergeRequest).toMatchObject({ state: 'closed', source_branch: `iib-request-${request.id}-v4.19` });
+    expect(mergeRequest).toMatchObject({ state: 'closed', source_branch: `iib-stage-request-${request.id}-v4.19` });
     expect(mergeRequest?.description).toContain('lighthouse.v1.2.0');
   });
 
@@ -162,6 +171,26 @@ describe('add', () => {
       labels: { 'com.redhat.index.delivery.version': 'v4.20' },
       request_id: ended.id,
     });
+  });
+
+  test('an index whose pipelines run in another namespace: only there is its run looked for and found', async () => {
+    const client = await w.sandbox.registryClient();
+    const bundle = (name: string) => client.resolve(`${w.sandbox.at.registry}/examples/${name}`);
+    const ref = `${w.sandbox.at.registry}/mine/elsewhere-index:v4.19`;
+    const bundles = [await bundle('lighthouse-bundle:v1.0.0')];
+    await makeIndex(w.sandbox.layout, { ref, ocp: 'v4.19', bundles, namespace: 'other-tenant' });
+    const ended = await w.end(await w.add({ from_index: ref, bundles: [await bundle('lighthouse-bundle:v1.1.0')] }));
+    expect(ended.state_reason).toBe('The operator bundle(s) were successfully added to the index image');
+    expect(await digestOf(ref)).toBe(ended.index_image_resolved?.split('@')[1]);
+    const Runs = z.object({ items: z.array(z.object({ metadata: z.object({ annotations: z.looseObject({}) }) })) });
+    const runsIn = async (namespace: string) => {
+      const path = `/apis/tekton.dev/v1/namespaces/${namespace}/pipelineruns`;
+      const { items } = await clusterAdmin(w.sandbox.layout)('GET', path, Runs);
+      return items.map(({ metadata }) => metadata.annotations['pipelinesascode.tekton.dev/source-branch']);
+    };
+    const branch = `iib-stage-request-${ended.id}-v4.19`;
+    expect(await runsIn('other-tenant')).toEqual([branch]);
+    expect(await runsIn(NAMESPACE)).not.toContain(branch);
   });
 
   test('a deprecated bundle is cut off in the whole index, whichever package the request is about', async () => {
