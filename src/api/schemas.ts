@@ -91,6 +91,7 @@ function namedSchemas(): Record<string, z.ZodType> {
           undone: Instant.nullable(),
           notes: z.strictObject({
             merge_request: z.string().optional(),
+            commit: z.string().optional(),
             pipeline_run: z.string().optional(),
             merged: z.string().optional(),
             progress: z.string().optional(),

@@ -127,8 +127,11 @@ sandbox
   .requiredOption('--ocp <version>', 'OCP version, which is the name of the catalog branch, e.g. v4.19')
   .option('--fbc <dir>', 'folder with a folder for each package that is file-based only')
   .option('--namespace <name>', 'where its pipelines run, made if it is not there')
-  .action(async (name, bundles, { ocp, fbc: fbcDir, namespace }, command) =>
-    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ocp, bundles, fbcDir, namespace }),
+  .addOption(
+    new Option('--proposal <kind>', 'how its changes are proposed').choices(['merge-request', 'direct-commit']),
+  )
+  .action(async (name, bundles, { fbc: fbcDir, ...index }, command) =>
+    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ...index, bundles, fbcDir }),
   );
 
 program

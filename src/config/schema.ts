@@ -130,6 +130,10 @@ const Messaging = z.strictObject({
   timeout: Milliseconds.default(30_000),
 });
 
+/** How a change is put before the pipeline: as a merge request, or as a commit on the branch itself. */
+export const ProposalKind = z.enum(['merge-request', 'direct-commit']);
+export type ProposalKind = z.infer<typeof ProposalKind>;
+
 /** A project in GitLab whose pipeline builds what is proposed to it. */
 const Repository = z.strictObject({
   /** GitLab project URL, with or without `.git`. */
@@ -138,6 +142,7 @@ const Repository = z.strictObject({
   tokenFile: z.string(),
   /** Template name of the PipelineRun that builds it; the newest run of any template when absent. */
   pipeline: z.string().optional(),
+  proposal: ProposalKind.default('merge-request'),
   /** Name of the cluster its pipelines run in; the one under `cluster` when absent. */
   cluster: z.string().optional(),
   /** Namespace they run in; the cluster's when absent. */

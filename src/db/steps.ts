@@ -6,7 +6,13 @@ import { deliveries, deliverySteps, requestStates, requests } from './schema.ts'
 
 /** What of a step's notes is for everybody; whatever else the worker notes stays inside. */
 const StepNotes = z
-  .object({ merge_request: z.string(), pipeline_run: z.string(), merged: z.string(), progress: z.string() })
+  .object({
+    merge_request: z.string(),
+    commit: z.string(),
+    pipeline_run: z.string(),
+    merged: z.string(),
+    progress: z.string(),
+  })
   .partial()
   .catch({});
 export type StepNotes = z.infer<typeof StepNotes>;

@@ -6,6 +6,7 @@ import type { MergeRequest, Proposal } from './merge-requests.ts';
 import * as mergeRequests from './merge-requests.ts';
 import { openMirror } from './mirror.ts';
 import { parseRepositoryUrl } from './repository-url.ts';
+import { type Landed, standingCommits } from './standing.ts';
 import { openWorkspace, type Workspace } from './workspace.ts';
 
 /**
@@ -32,6 +33,7 @@ export interface Forge {
   closeMergeRequestOf(sourceBranch: string, signal: AbortSignal): Promise<void>;
   updateDescription(change: { iid: number; description: string }, signal: AbortSignal): Promise<void>;
   addNote(note: { iid: number; body: string }, signal: AbortSignal): Promise<void>;
+  standingCommits(change: Landed, signal: AbortSignal): Promise<string[]>;
   revertMerge(merge: { sha: string; branch: string }, signal: AbortSignal): Promise<void>;
   commitStatuses(sha: string, signal: AbortSignal): Promise<branches.CommitStatus[]>;
   checkToken(signal: AbortSignal): Promise<void>;
@@ -75,6 +77,7 @@ export function createForge(options: {
     closeMergeRequestOf: (branch, signal) => mergeRequests.closeMergeRequestOf(access, branch, signal),
     updateDescription: (change, signal) => mergeRequests.updateDescription(access, change, signal),
     addNote: (note, signal) => mergeRequests.addNote(access, note, signal),
+    standingCommits: (change, signal) => standingCommits(mirror, change, signal),
     revertMerge: (merge, signal) => branches.revertMerge(access, merge, signal),
     commitStatuses: (sha, signal) => branches.commitStatuses(access, sha, signal),
     checkToken: (signal) => branches.checkToken(access, signal),

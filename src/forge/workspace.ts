@@ -1,10 +1,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../errors/failure.ts';
+import type { Ran } from '../process/run.ts';
 import { mask } from '../telemetry/secrets.ts';
 import { type GitOptions, git, remoteFailure, tryGit } from './git.ts';
 import { type Mirror, PLAIN_ATTRIBUTES, promisorConfig, remoteTip } from './mirror.ts';
 import { assertBranchName, assertRepositoryPath } from './names.ts';
+import { standingCommits } from './standing.ts';
 
 /** Holds the deprecation content of all packages; not a package itself (request-handling.md §5). */
 export const DEPRECATIONS = '_operator-deprecations-content';
@@ -66,6 +68,13 @@ export interface Workspace {
    * @throws Failure `push_refused`, `gitlab_denied`, `gitlab_unavailable`, each with `Error pushing changes to git repo {url}`
    */
   push(sourceBranch: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Puts what was committed onto the branch itself, which must still be at `base`. Nothing is forced. Pushing again is
+   * fine, also when somebody has pushed on top of it since.
+   *
+   * @throws Failure `target_moved`, and as `push`
+   */
+  land(signal: AbortSignal): Promise<void>;
   /** The packages whose folders differ between `base` and `head`. */
   changedPackages(signal: AbortSignal): Promise<ChangedPackage[]>;
   dispose(): Promise<void>;
@@ -179,11 +188,35 @@ export async function openWorkspace(
     if (ran.exitCode === 0) return;
     // The answer may be lost and the push done all the same.
     if ((await remoteTip(remote, sourceBranch, pushing, signal)) === head) return;
+    throw refused(ran);
+  }
+
+  function refused(ran: Ran): Failure {
     const said = { ...ran, stderr: `${ran.stdout}\n${ran.stderr}` };
-    throw (
+    return (
       remoteFailure(pushing, said) ??
       new Failure('push_refused', pushing, { cause: new Error(mask(ran.stderr.trim())) })
     );
+  }
+
+  async function land(signal: AbortSignal): Promise<void> {
+    if (await landed(await remoteTip(remote, branch, pushing, signal), signal)) return;
+    const ref = `refs/heads/${branch}`;
+    const args = ['push', '--porcelain', '--no-thin', 'origin', `${head}:${ref}`];
+    const ran = await tryGit(remote, args, { ...at, signal });
+    // The answer may be lost and the push done all the same; or somebody was faster.
+    if (ran.exitCode !== 0 && !(await landed(await remoteTip(remote, branch, pushing, signal), signal))) {
+      throw refused(ran);
+    }
+  }
+
+  /** Whether a tip of the branch has what was committed; false when it is where it was. @throws Failure `target_moved` */
+  async function landed(tip: string | null, signal: AbortSignal): Promise<boolean> {
+    if (tip === head) return true;
+    if (tip === base) return false;
+    const change = { branch, base, head };
+    if (tip !== null && (await standingCommits(mirror, change, signal)).includes(head)) return true;
+    throw new Failure('target_moved', `${pushing}: the branch ${branch} changed during the request`);
   }
 
   async function listPackages(signal: AbortSignal): Promise<string[]> {
@@ -227,6 +260,7 @@ export async function openWorkspace(
     discard,
     commit,
     push,
+    land,
     changedPackages,
     dispose: () => rm(dir, { recursive: true, force: true }),
   };

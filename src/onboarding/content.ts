@@ -1,5 +1,7 @@
-import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { ProposalKind } from '../config/schema.ts';
+import { startedByPushes } from './definition.ts';
 
 const TEKTON = resolve(import.meta.dirname, '../../tekton');
 
@@ -18,13 +20,19 @@ COPY --chown=1001:0 cache /tmp/cache
 LABEL operators.operatorframework.io.index.configs.v1=/configs
 `;
 
+/** What a definition becomes by the way changes are proposed. */
+const as: Record<ProposalKind, (definition: string) => string> = {
+  'merge-request': (definition) => definition,
+  'direct-commit': startedByPushes,
+};
+
 /**
  * Writes what a branch needs before the first request into a checkout of it: the definitions of `tekton/` in the place of
  * those that are there, and, for a catalog, `Dockerfile` and `configs/` where they are missing.
  */
 export async function fillBranch(
   dir: string,
-  { kind, variant }: { kind: RepositoryKind; variant: PipelineVariant },
+  { kind, variant, proposal }: { kind: RepositoryKind; variant: PipelineVariant; proposal: ProposalKind },
 ): Promise<void> {
   const definitions = join(TEKTON, ...(variant === 'konflux' ? ['konflux'] : []), kind);
   const target = join(dir, '.tekton');
@@ -32,7 +40,7 @@ export async function fillBranch(
   // Files of the same name are ours; others may be the repository's own.
   for (const name of await readdir(definitions)) {
     await rm(join(target, name), { force: true });
-    await cp(join(definitions, name), join(target, name));
+    await writeFile(join(target, name), as[proposal](await readFile(join(definitions, name), 'utf8')));
   }
   if (kind === 'bundle') return;
   await writeFile(join(dir, 'Dockerfile'), CATALOG_DOCKERFILE, { flag: 'wx' }).catch(unlessThere);

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { ProposalKind } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 
 const Name = z.string().min(1);
@@ -10,6 +11,8 @@ const Name = z.string().min(1);
 export const Preparation = z.strictObject({
   /** What the repository is for. */
   kind: z.enum(['catalog', 'bundle']).default('catalog'),
+  /** What starts its pipeline: `proposal` of the repository's entry in the service's configuration. */
+  proposal: ProposalKind.default('merge-request'),
   /** Branches to make or bring up to date: OCP versions for a catalog. */
   branches: z.array(Name).min(1),
   gitlab: z.strictObject({

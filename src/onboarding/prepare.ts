@@ -22,7 +22,7 @@ const FIELD_MANAGER = 'indexwright-catalog-prepare';
  *   `kubernetes_unavailable`), `configuration_invalid` for a file that cannot be read
  */
 export async function prepareRepository(wanted: Preparation, report: (line: string) => void): Promise<string> {
-  const { gitlab, cluster, pipeline, build, kind, branches } = wanted;
+  const { gitlab, cluster, pipeline, build, kind, proposal, branches } = wanted;
   const token = readSecretFile(gitlab.tokenFile, 'the GitLab token');
   const apply = applyTo(clusterClient(cluster), FIELD_MANAGER);
 
@@ -41,7 +41,7 @@ export async function prepareRepository(wanted: Preparation, report: (line: stri
       branch,
       token,
       message: `Build ${kind}s by indexwright`,
-      fill: (dir) => fillBranch(dir, { kind, variant: pipeline.variant }),
+      fill: (dir) => fillBranch(dir, { kind, variant: pipeline.variant, proposal }),
     });
     report(`branch ${branch} at ${commit}`);
   }

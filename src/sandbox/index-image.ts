@@ -10,7 +10,7 @@ import { opmFor } from '../catalog/opm.ts';
 import { wholeDatabaseEngine } from '../catalog/whole-database.ts';
 import { allCatalogs } from '../config/catalogs.ts';
 import { loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, ProposalKind } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { pushBranchContent } from '../onboarding/branch.ts';
 import { fillBranch } from '../onboarding/content.ts';
@@ -34,6 +34,8 @@ export interface IndexToMake {
   fbcDir?: string | undefined;
   /** Where its pipelines run; the service's default when absent. */
   namespace?: string | undefined;
+  /** How its changes are proposed; by merge requests when absent. */
+  proposal?: ProposalKind | undefined;
   binaryImage: string;
   /** URL of the repository, prepared. */
   catalogRepoUrl: string;
@@ -87,7 +89,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
       await rm(join(dir, 'configs'), { recursive: true, force: true });
       await cp(configs, join(dir, 'configs'), { recursive: true });
       await writeFile(join(dir, METADATA_FILE), metadataText(metadata));
-      await fillBranch(dir, { kind: 'catalog', variant: 'tekton' });
+      await fillBranch(dir, { kind: 'catalog', variant: 'tekton', proposal: index.proposal ?? 'merge-request' });
     };
     await mkdir(context);
     await fill(context);
@@ -130,8 +132,8 @@ const mappingFile = (layout: Layout, ref: string) =>
   layout.path('catalogs.d', `${parsePullSpec(ref).repository.replaceAll('/', '.')}.yaml`);
 
 /** The running service reads the folder again at each use, so the mapping takes effect at once. */
-function map(layout: Layout, { ref, catalogRepoUrl, serviceTokenFile, namespace }: IndexToMake): void {
-  const mapping = { index: nameOf(ref), repository: catalogRepoUrl, tokenFile: serviceTokenFile, namespace };
+function map(layout: Layout, { ref, catalogRepoUrl, serviceTokenFile, namespace, proposal }: IndexToMake): void {
+  const mapping = { index: nameOf(ref), repository: catalogRepoUrl, tokenFile: serviceTokenFile, namespace, proposal };
   writePrivate(mappingFile(layout, ref), stringify(mapping));
 }
 

@@ -19,9 +19,9 @@ import { preparationIn } from './preparation.ts';
  */
 export async function makeIndex(
   layout: Layout,
-  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'fbcDir' | 'namespace'>,
+  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'fbcDir' | 'namespace' | 'proposal'>,
 ): Promise<{ pullSpec: string; catalogRepoUrl: string }> {
-  const { ref, ocp, namespace } = index;
+  const { ref, ocp, namespace, proposal } = index;
   if (!/^v\d+\.\d+$/.test(ocp)) {
     throw new Failure('request_invalid', `The OCP version must look like v4.19, not "${ocp}"`);
   }
@@ -32,8 +32,8 @@ export async function makeIndex(
   if (parsePullSpec(full).tag === undefined) throw new Failure('request_invalid', `${ref} has no tag`);
 
   const name = nameOf(full).split('/').slice(1).join('-');
-  const of = { kind: 'catalog', project: `catalogs/${name}`, branch: ocp, builds: name, namespace } as const;
-  const wanted = preparationIn(layout, of);
+  const of = { project: `catalogs/${name}`, branch: ocp, builds: name, namespace, proposal };
+  const wanted = preparationIn(layout, { kind: 'catalog', ...of });
   const catalogRepoUrl = await prepareRepository(wanted, () => {});
   const pullSpec = await makeIndexImage(layout, {
     ...index,

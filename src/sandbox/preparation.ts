@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/load.ts';
+import type { ProposalKind } from '../config/schema.ts';
 import type { RepositoryKind } from '../onboarding/content.ts';
 import type { Preparation } from '../onboarding/preparation.ts';
 import type { Layout } from './layout.ts';
@@ -17,12 +18,20 @@ const BUILDER_IMAGE = 'localhost/indexwright:latest';
  */
 export function preparationIn(
   { path, identity }: Layout,
-  of: { kind: RepositoryKind; project: string; branch: string; builds: string; namespace?: string | undefined },
+  of: {
+    kind: RepositoryKind;
+    project: string;
+    branch: string;
+    builds: string;
+    namespace?: string | undefined;
+    proposal?: ProposalKind | undefined;
+  },
 ): Preparation {
   const { registry, cluster } = loadConfig(path('config.yaml'));
   const file = (name: keyof typeof ACCESS_FILES) => path('secrets', ACCESS_FILES[name]);
   return {
     kind: of.kind,
+    proposal: of.proposal ?? 'merge-request',
     branches: [of.branch],
     gitlab: {
       url: `http://127.0.0.1:${identity.ports.gitlab}`,

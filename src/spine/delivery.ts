@@ -27,6 +27,7 @@ export interface Prepared {
   plan: Plan | null;
   refusals: Refusal[];
   pushBranch: SagaWorld['pushBranch'];
+  pushOntoTarget: SagaWorld['pushOntoTarget'];
   pushArtifact: SagaWorld['pushArtifact'];
   dispose(): Promise<void>;
 }
@@ -142,7 +143,7 @@ async function run(work: Work, plan: Plan, prepared: Prepared | null): Promise<v
         });
       }
     },
-    ...(prepared === null ? {} : { pushBranch: prepared.pushBranch, pushArtifact: prepared.pushArtifact }),
+    ...(prepared === null ? {} : carriedOutBy(prepared)),
   };
   await runSaga(route, world, journal, ports.times);
   await endComplete(ports.db, lease, plan);
@@ -173,9 +174,16 @@ async function worldOf({ ports, lease, log, signal }: Work, plan: Plan): Promise
     log,
     report: async () => {},
     pushBranch: () => notHere('the prepared commits'),
+    pushOntoTarget: () => notHere('the prepared commits'),
     pushArtifact: () => notHere('the prepared index.db'),
   };
 }
+
+const carriedOutBy = ({ pushBranch, pushOntoTarget, pushArtifact }: Prepared) => ({
+  pushBranch,
+  pushOntoTarget,
+  pushArtifact,
+});
 
 function notHere(what: string): never {
   throw new Failure('unexpected', `A step asks for ${what}, but the change was made by another job`);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ProposalKind } from '../config/schema.ts';
 
 /**
  * What can be recorded of a finished image: its arches; the image people are to use, which is the one that was
@@ -45,6 +46,8 @@ export const Plan = z.object({
   head: z.string(),
   /** Merge the change and move shared tags, or only build it. */
   overwrite: z.boolean(),
+  /** Which steps propose, merge and close it. */
+  proposal: ProposalKind.default('merge-request'),
   title: z.string(),
   description: z.string(),
   /** Template name of the PipelineRun to wait for, if several may run. */

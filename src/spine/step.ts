@@ -31,6 +31,8 @@ export interface StepWorld {
   pushArtifact(request: Plan['requests'][number]): Promise<string>;
   /** Sends the prepared commits to the source branch. */
   pushBranch(): Promise<void>;
+  /** Puts the prepared commits onto the target branch itself, if it is still where the change was made on. */
+  pushOntoTarget(): Promise<void>;
   /** The state reason all requests of the delivery show from now on. */
   report(reason: string): Promise<void>;
   /** Shown beside the running step: links, names, counts. */

@@ -139,6 +139,9 @@ export async function prepareDelivery(
       pushBranch: async () => {
         if (plan !== null) await shelf?.workspace.push(plan.sourceBranch, signal);
       },
+      pushOntoTarget: async () => {
+        await shelf?.workspace.land(signal);
+      },
       pushArtifact: async ({ id, artifact }) => {
         const file = made.find(({ request }) => request.id === id)?.indexDb;
         if (artifact === null || !file) throw new Failure('unexpected', `Request ${id} has no index.db to store`);
@@ -175,6 +178,7 @@ function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: {
     }),
     head: workspace.head(),
     overwrite: destination.overwrite,
+    proposal: destination.catalog.proposal,
     title: ids.length === 1 ? `IIB: Update for request id ${ids[0]}` : `IIB: Update for request ids ${ids.join(', ')}`,
     description: describeChange({
       requests: made.map(({ changed }) => ({ id: changed.planned.id, summary: changed.commit })),

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { z } from 'zod';
+import { startedByPushes } from '../../src/onboarding/definition.ts';
 import { codeIn, page, rowsOf } from '../docs/page.ts';
-import { yamlFiles } from './files.ts';
+import { ROOT, yamlFiles } from './files.ts';
 
 const Named = z.array(z.looseObject({ name: z.string() }));
 const Definition = z.looseObject({
@@ -50,6 +54,21 @@ test.each(definitions)('$path runs for merge requests, keeps its runs and gives 
   const build = definition.spec.pipelineSpec.tasks.find(({ name }) => name === 'build')?.taskSpec;
   expect(names(build?.results ?? [])).toEqual(['IMAGE_URL', 'IMAGE_DIGEST', 'IMAGE_REF']);
   for (const [, image] of text.matchAll(/"(quay\.io\/[^"]+)"/g)) expect(image).toMatch(/@sha256:[0-9a-f]{64}$/);
+});
+
+test.each(definitions)('$path started by pushes is the same but for what starts it', ({ path, definition }) => {
+  const text = startedByPushes(readFileSync(join(ROOT, path), 'utf8'));
+  const pushed = Definition.parse(parse(text));
+  const { annotations, ...metadata } = pushed.metadata;
+  const { annotations: original, ...same } = definition.metadata;
+  expect(metadata).toEqual(same);
+  expect(annotations).toEqual({
+    ...Object.fromEntries(Object.entries(original).filter(([key]) => !/on-event|target-branch|pull_request/.test(key))),
+    'pipelinesascode.tekton.dev/on-cel-expression': 'event == "push" && event_title.startsWith("IIB: ")',
+    'pipelinesascode.tekton.dev/cancel-in-progress': 'false',
+  });
+  expect(JSON.stringify(pushed.spec)).toBe(JSON.stringify(definition.spec).replace(':on-pr-', ':on-push-'));
+  expect(text).not.toMatch(/Only merge requests|closed merge request/);
 });
 
 test.each(definitions)('$path uses variables that are set', ({ path, text }) => {

@@ -182,6 +182,18 @@ test('repeated, it changes only what has changed', async () => {
   expect(await raw('.tekton/pipelinerun.yaml')).toContain('name: indexwright-catalog');
 });
 
+test('where changes are committed directly, pushes of the service start the pipeline', async () => {
+  await prepareRepository({ ...wanted, proposal: 'direct-commit' }, () => {});
+  const definition = async () => {
+    const path = encodeURIComponent('.tekton/pipelinerun.yaml');
+    const url = `${gitlab.url}/api/v4${project}/repository/files/${path}/raw?ref=v4.19`;
+    return (await fetch(url, { headers: { 'private-token': gitlab.adminToken } })).text();
+  };
+  expect(await definition()).toContain('event == "push"');
+  await prepareRepository(wanted, () => {});
+  expect(await definition()).toContain('on-event: "[pull_request]"');
+});
+
 test('for Konflux it completes what Konflux has made, and makes no hook, secret or account', async () => {
   const url = `${gitlab.url}/${PROJECT}`;
   const apply = applyTo(cluster, 'konflux');
@@ -230,7 +242,7 @@ test('what is refused is said in words that name it and show no secret', async (
 test('the Dockerfile it writes is one the build understands', async () => {
   const checkout = join(dir, 'checkout');
   mkdirSync(checkout);
-  await fillBranch(checkout, { kind: 'catalog', variant: 'tekton' });
+  await fillBranch(checkout, { kind: 'catalog', variant: 'tekton', proposal: 'merge-request' });
   const file = parseContainerfile(
     readFileSync(join(checkout, 'Dockerfile'), 'utf8'),
     { BINARY_IMAGE: 'registry.example.com/base:v4.19' },

@@ -37,8 +37,8 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
   },
 };
 
-/** What we built on must still be what the shared tags say, or the change of somebody else would be lost (H9, H21). */
-async function assertNothingMoved({ plan, registry }: StepWorld): Promise<void> {
+/** What we built on must still be what the shared tags say, or the change of somebody else would be lost (H9, H21). @throws Failure `from_index_changed`, `target_moved` */
+export async function assertNothingMoved({ plan, registry }: StepWorld): Promise<void> {
   for (const { overwrites, artifact } of plan.requests) {
     if (overwrites !== null && (await registry.digestOf(overwrites.tag)) !== overwrites.digest) {
       throw new Failure(

@@ -38,7 +38,8 @@ export const propose: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
   },
 };
 
-async function cancelRunOf(sha: string, { plan, cluster, log, signal }: StepWorld): Promise<void> {
+/** Ends the run of a commit that was pushed, if there is one and the rights allow it. */
+export async function cancelRunOf(sha: string, { plan, cluster, log, signal }: StepWorld): Promise<void> {
   try {
     const run = await cluster.findRun({ sha, template: plan.pipeline, appears: 0, signal });
     await cluster.cancelRun(run, signal);
