@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { migrate } from '../db/migrate.ts';
 import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
-import { makeBinaryImage } from './binary-image.ts';
+import { makeBinaryImages } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
 import { makeBundleRepository } from './bundle-repository.ts';
 import { type RealParts, realParts } from './cluster/parts.ts';
@@ -16,6 +16,7 @@ import type { RunningProgram } from './program.ts';
 import { startApi, startWorker } from './service.ts';
 import {
   type Addresses,
+  binaryImageOf,
   OPM_VERSIONS,
   type Seeded,
   type Settings,
@@ -95,8 +96,8 @@ async function startOn<Of extends AnyParts>(layout: Layout, parts: Of, options: 
     say(`kubernetes    ${at.kubernetesUrl}`);
     await migrate(at.databaseUrl);
     const tenant = await ensureTenant(layout, parts);
-    const binaryImage = `${at.registry}/base/operator-registry:${SEEDED_VERSION}`;
-    writeServiceConfig(layout, at, binaryImage, { opmDir: TOOLS, deadlines, settings: settings(at) });
+    const binaryImage = binaryImageOf(at.registry, SEEDED_VERSION);
+    writeServiceConfig(layout, at, { opmDir: TOOLS, deadlines, settings: settings(at) });
     const registryClient = () => clientOf(layout, at);
     const seeded = await seed(layout, at, await registryClient(), { binaryImage, gitlabToken: tenant.clientToken });
     say(`index         ${seeded.fromIndex}`);
@@ -147,7 +148,7 @@ async function clientOf(layout: Layout, at: Addresses): Promise<RegistryClient> 
   return createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
 }
 
-/** The first content: a base image, example bundles, and an index with all but the newest of them. Kept once made. */
+/** The first content: a base image for each OCP version, example bundles, and an index with all but the newest of them. Kept once made. */
 async function seed(
   layout: Layout,
   at: Addresses,
@@ -157,15 +158,18 @@ async function seed(
   const file = layout.path('seeded.json');
   if (existsSync(file)) return { ...(JSON.parse(readFileSync(file, 'utf8')) as Seeded), ...known };
   const opmPath = join(TOOLS, OPM_VERSIONS[SEEDED_VERSION]);
-  await makeBinaryImage({ client, ref: known.binaryImage, arches: ARCHES, opmPath });
+  const versions = Object.keys(OPM_VERSIONS);
+  // Without the label they would be one image; that of OpenShift has the version there, too.
+  const names = versions.map((version) => ({ ref: binaryImageOf(at.registry, version), labels: { version } }));
+  await makeBinaryImages({ client, arches: ARCHES, opmPath }, names);
   const bundles: string[] = [];
   const newest: Seeded['newest'] = {};
   for (const operator of (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory())) {
-    const versions = (await readdir(join(EXAMPLES, operator.name))).sort();
-    for (const version of versions) {
+    const releases = (await readdir(join(EXAMPLES, operator.name))).sort();
+    for (const version of releases) {
       const ref = `${at.registry}/examples/${operator.name}-bundle:v${version}`;
       const pushed = await pushBundleImage(client, { bundleDir: join(EXAMPLES, operator.name, version), ref });
-      if (version === versions.at(-1)) newest[operator.name] = pushed;
+      if (version === releases.at(-1)) newest[operator.name] = pushed;
       else bundles.push(pushed);
     }
   }

@@ -3,6 +3,9 @@ import { type Layout, writePrivate } from './layout.ts';
 
 /** OCP version → opm, as many as the sandbox offers (request-handling.md §4.1). */
 export const OPM_VERSIONS = {
+  'v4.14': 'opm-v1.48.0',
+  'v4.15': 'opm-v1.48.0',
+  'v4.16': 'opm-v1.48.0',
   'v4.17': 'opm-v1.48.0',
   'v4.18': 'opm-v1.48.0',
   'v4.19': 'opm-v1.48.0',
@@ -31,6 +34,9 @@ export const BUNDLE_PROJECT = 'bundles/regenerate-bundle';
 /** Holds what a team of operator releases would have: the right to push to its indexes. */
 export const RELEASE_USER = 'release';
 
+/** The binary image of an OCP version. */
+export const binaryImageOf = (registry: string, version: string) => `${registry}/base/operator-registry:${version}`;
+
 /** Pull specs and addresses that people and tests start from. */
 export interface Seeded {
   binaryImage: string;
@@ -53,7 +59,7 @@ export interface ServiceFileOptions {
 }
 
 /** Writes the service's configuration and the files it names; nothing in it says that this is a sandbox. */
-export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: string, options: ServiceFileOptions) {
+export function writeServiceConfig(layout: Layout, at: Addresses, options: ServiceFileOptions) {
   const { identity, path } = layout;
   writePrivate(path('secrets', 'sealing-key'), identity.secretKey);
   writePrivate(path('secrets', 'registry.json'), dockerConfig(at.registry, 'service', identity.registryUsers.service));
@@ -87,7 +93,7 @@ export function writeServiceConfig(layout: Layout, at: Addresses, binaryImage: s
     binaryImages: Object.fromEntries(
       ['prod', 'stage', 'dev'].map((scope) => [
         scope,
-        Object.fromEntries(Object.keys(OPM_VERSIONS).map((version) => [version, binaryImage])),
+        Object.fromEntries(Object.keys(OPM_VERSIONS).map((version) => [version, binaryImageOf(at.registry, version)])),
       ]),
     ),
     opm: { dir: options.opmDir, versions: OPM_VERSIONS, default: 'opm-v1.48.0' },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { nameOf } from '../../src/registry/pull-spec.ts';
 import { type Greenwave, startGreenwave } from '../../src/sandbox/greenwave.ts';
 import { makeIndex } from '../../src/sandbox/make-index.ts';
+import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { NAMESPACE } from '../../src/sandbox/service-files.ts';
 import { clusterAdmin } from '../../src/sandbox/tenant.ts';
 import { newOperator } from './support/proof.ts';
@@ -16,8 +17,10 @@ beforeAll(async () => {
   greenwave = await startGreenwave();
   const gate = { queue: 'gated', decisionContext: 'release', productVersion: 'cvp', subjectType: 'koji_build' };
   // The environment is part of the names of source branches.
-  const settings = () => ({
+  const settings: SandboxOptions['settings'] = ({ registry }) => ({
     environment: 'stage',
+    // For this scope another image than for the others, told from theirs by its label.
+    binaryImages: { dev: { 'v4.20': `${registry}/base/operator-registry:v4.14` } },
     userToQueue: { [GATED]: 'gated' },
     gates: [gate],
     greenwaveUrl: greenwave.url,
@@ -154,7 +157,7 @@ describe('add', () => {
     });
   });
 
-  test('an index of another OCP version is built with the opm of that version, in its own repository', async () => {
+  test('an index of another OCP version is built with opm and binary image of version and scope, in its own repository', async () => {
     const client = await w.sandbox.registryClient();
     const bundle = (name: string) => client.resolve(`${w.sandbox.at.registry}/examples/${name}`);
     const index = await w.index('mine/newer-index:v4.20', 'v4.20', [await bundle('lighthouse-bundle:v1.0.0')]);
@@ -170,6 +173,25 @@ describe('add', () => {
       opm_version: 'opm-v1.73.0',
       labels: { 'com.redhat.index.delivery.version': 'v4.20' },
       request_id: ended.id,
+    });
+    const binaryImage = (version: string) => `${w.sandbox.at.registry}/base/operator-registry:${version}`;
+    expect(ended).toMatchObject({
+      binary_image: binaryImage('v4.20'),
+      binary_image_resolved: await client.resolve(binaryImage('v4.20')),
+    });
+    expect((await client.labels(index)).version).toBe('v4.20');
+
+    const dev = await w.post('add', { from_index: index, distribution_scope: 'dev' });
+    const scoped = await w.end(dev);
+    expect(scoped).toMatchObject({
+      state: 'complete',
+      binary_image: binaryImage('v4.14'),
+      binary_image_resolved: await client.resolve(binaryImage('v4.14')),
+    });
+    expect(await client.labels(scoped.index_image ?? '')).toMatchObject({
+      version: 'v4.14',
+      'com.redhat.index.delivery.version': 'v4.20',
+      'com.redhat.index.delivery.distribution_scope': 'dev',
     });
   });
 

@@ -115,6 +115,8 @@ describe('the image of an add', { timeout: 120_000 }, () => {
       'operators.operatorframework.io.index.configs.v1': '/configs',
       'com.redhat.index.delivery.version': 'v4.19',
       'com.redhat.index.delivery.distribution_scope': 'prod',
+      // Of the base image.
+      version: 'v4.19',
     });
     expect(config.config.Entrypoint).toEqual(['/bin/opm']);
     expect(config.config.Cmd).toEqual(['serve', '/configs', '--cache-dir=/tmp/cache']);
