@@ -9,7 +9,7 @@ import { BUNDLE_PROJECT } from './service-files.ts';
 export async function makeBundleRepository(layout: Layout): Promise<void> {
   const { bundleRepository } = loadConfig(layout.path('config.yaml'));
   if (bundleRepository === undefined) throw new Failure('configuration_invalid', 'There is no bundleRepository');
-  const { branch } = bundleRepository;
-  const of = { kind: 'bundle', project: BUNDLE_PROJECT, branch, builds: 'regenerate-bundle' } as const;
-  await prepareRepository(preparationIn(layout, of), () => {});
+  const { branch, proposal } = bundleRepository;
+  const of = { project: BUNDLE_PROJECT, branch, builds: 'regenerate-bundle', proposal };
+  await prepareRepository(preparationIn(layout, { kind: 'bundle', ...of }), () => {});
 }
