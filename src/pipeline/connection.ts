@@ -29,14 +29,20 @@ export interface WatchOptions {
   signal: AbortSignal;
 }
 
+/**
+ * An API server that has just been started refuses everybody (403) until it has read its roles. What was allowed before is
+ * tried again for so long, in milliseconds.
+ */
+const LEARNING = 15_000;
+
 /** One API server, one namespace, one token. */
 export interface Connection {
   readonly namespace: string;
   /**
    * One call within the configured time. Gives null where the object is not there (404).
    *
-   * @throws Failure `kubernetes_denied` (401, 403, other refusals), `kubernetes_unavailable` (429, 5xx, network, timeout),
-   *   the signal's reason when aborted
+   * @throws Failure `kubernetes_denied` (401, 403, other refusals), `kubernetes_unavailable` (429, 5xx, network, timeout,
+   *   for some seconds 403 to what was allowed before), the signal's reason when aborted
    */
   call<T>(access: Access, work: (apis: Apis) => Promise<T>, signal?: AbortSignal): Promise<T | null>;
   /** Watches until the server, the network or the signal ends it; throws a Failure where the end is not a clean one. */
@@ -72,6 +78,18 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
   }
 
   const server = target.url.replace(/\/+$/, '');
+  /** What was allowed, with when it was first refused after that. */
+  const allowed = new Map<string, number | undefined>();
+
+  const keyOf = ({ verb, resource }: Access) => `${verb} ${resource}`;
+
+  function isLearning(access: Access): boolean {
+    const key = keyOf(access);
+    if (!allowed.has(key)) return false;
+    const refused = allowed.get(key) ?? Date.now();
+    allowed.set(key, refused);
+    return Date.now() - refused < LEARNING;
+  }
 
   return {
     namespace: target.namespace,
@@ -102,7 +120,9 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
       };
       try {
         try {
-          return await attempt();
+          const answer = await attempt();
+          allowed.set(keyOf(access), undefined);
+          return answer;
         } catch (thrown) {
           // The token may have been renewed between reading it and its arrival.
           const renewed = statusOf(thrown) === 401 && (await readConfigured(target, 'tokenFile')).trim() !== used;
@@ -112,7 +132,9 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
       } catch (thrown) {
         signal?.throwIfAborted();
         if (statusOf(thrown) === 404) return null;
-        throw explain(thrown, target, access);
+        const failure = explain(thrown, target, access);
+        if (statusOf(thrown) !== 403 || !isLearning(access)) throw failure;
+        throw new Failure('kubernetes_unavailable', failure.message, { cause: thrown });
       }
     },
 

@@ -113,6 +113,24 @@ test('an expired token and a missing right end the wait at once, and say what to
   });
 });
 
+test('what was allowed before is tried again for a while when it is refused: so does a server that has just started', async () => {
+  const cluster = world.connect();
+  await cluster.check();
+  world.kubernetes.faults.inject({ verb: 'list' }, { kind: 'status', status: 403 }, 3);
+  await expect(cluster.check()).rejects.toMatchObject({
+    code: 'kubernetes_unavailable',
+    message: expect.stringContaining('its role needs the verb "list" on "pipelineruns"'),
+  });
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 16_000 });
+  try {
+    await expect(cluster.check()).rejects.toMatchObject({ code: 'kubernetes_denied' });
+  } finally {
+    vi.useRealTimers();
+  }
+  await expect(world.connect().check(), 'for a newcomer').rejects.toMatchObject({ code: 'kubernetes_denied' });
+  await cluster.check();
+});
+
 test('a token that is renewed in its file is taken up', async () => {
   const cluster = world.connect();
   await cluster.check();

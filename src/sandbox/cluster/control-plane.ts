@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { Agent, request } from 'undici';
 import { z } from 'zod';
+import { Failure } from '../../errors/failure.ts';
 import { Anything, restClient } from '../rest.ts';
 import type { ClusterIdentity } from './identity.ts';
 import { type ClusterProgram, type ClusterTools, program } from './programs.ts';
@@ -63,7 +65,10 @@ export function controlPlane(at: ClusterIdentity, tools: ClusterTools, logs: (na
         'allow-privileged': 'true',
       }),
       log: logs('kube-apiserver'),
-      ready: () => admin('GET', '/api/v1/namespaces/kube-system', Anything),
+      ready: async () => {
+        await readRoles(at);
+        await admin('GET', '/api/v1/namespaces/kube-system', Anything);
+      },
     }),
     controllerManager: program({
       name: 'kube-controller-manager',
@@ -81,6 +86,21 @@ export function controlPlane(at: ClusterIdentity, tools: ClusterTools, logs: (na
       ready: () => admin('GET', '/api/v1/namespaces/default/serviceaccounts/default', Anything),
     }),
   };
+}
+
+/** Passes once the server has read what it decides by: before, it refuses everybody but the administrator (403). */
+async function readRoles({ url, adminToken, tls }: ClusterIdentity): Promise<void> {
+  const agent = new Agent({ connect: { ca: tls.ca } });
+  try {
+    const answer = await request(`${url}/readyz`, {
+      dispatcher: agent,
+      headers: { authorization: `Bearer ${adminToken}` },
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode !== 200) throw new Failure('process_failed', text);
+  } finally {
+    await agent.destroy();
+  }
 }
 
 function flags(command: string, values: Record<string, string>): string[] {
