@@ -6,22 +6,25 @@ interface Waiting<I, O> {
   reject: (thrown: unknown) => void;
 }
 
-/** Items in a group at most. */
-const LARGEST = 50;
+/** Characters of a group, but for one item that has more alone. */
+const LARGEST = 1_000_000;
 /** Milliseconds after which the next group goes past one that is held up. */
 const HELD_UP = 100;
+
+interface GroupWork<I, O> {
+  /** Answers for each item, in their order. */
+  work(items: readonly I[]): Promise<readonly O[]>;
+  /** Characters of an item. */
+  weigh(item: I): number;
+  /** Whether a failure may be that of one item alone: then each item of the group is tried again by itself. */
+  isEach(thrown: unknown): boolean;
+}
 
 /**
  * Lets calls share a piece of work: those that come while it is under way for others wait, and go together next. A call
  * that comes alone waits for nobody.
- *
- * @param work answers for each item, in their order
- * @param isEach whether a failure may be that of one item alone: then each item of the group is tried again by itself
  */
-export function commitGroup<I, O>(
-  work: (items: readonly I[]) => Promise<readonly O[]>,
-  isEach: (thrown: unknown) => boolean,
-): (item: I) => Promise<O> {
+export function commitGroup<I, O>({ work, weigh, isEach }: GroupWork<I, O>): (item: I) => Promise<O> {
   const waiting: Waiting<I, O>[] = [];
   let running = false;
   const carry = async (group: readonly Waiting<I, O>[]): Promise<void> => {
@@ -33,10 +36,18 @@ export function commitGroup<I, O>(
       else for (const { reject } of group) reject(thrown);
     }
   };
+  const nextGroup = (): Waiting<I, O>[] => {
+    let weight = 0;
+    const tooMany = waiting.findIndex(({ item }, at) => {
+      weight += weigh(item);
+      return at > 0 && weight > LARGEST;
+    });
+    return waiting.splice(0, tooMany === -1 ? waiting.length : tooMany);
+  };
   const run = async (): Promise<void> => {
     running = true;
     while (waiting.length > 0) {
-      await Promise.race([carry(waiting.splice(0, LARGEST)), sleep(HELD_UP, undefined, { ref: false })]);
+      await Promise.race([carry(nextGroup()), sleep(HELD_UP, undefined, { ref: false })]);
     }
     running = false;
   };

@@ -33,13 +33,9 @@ export interface Submission {
   baseUrl?: string | null;
 }
 
-/** A submission that lacks nothing but being stored; its secrets are sealed. */
-export interface SealedSubmission extends Omit<Submission, 'requests'> {
-  requests: readonly (Omit<NewRequest, 'secrets'> & {
-    /** Null = the next one; secrets are bound to theirs (db/secrets.ts). */
-    id: number | null;
-    sealed: Buffer | null;
-  })[];
+/** A submission as it goes to the database: its secrets are sealed. */
+export interface SealedSubmission extends Submission {
+  json: string;
 }
 
 /**
@@ -50,24 +46,26 @@ export function submissionGroup(
   database: DatabasePool,
   key: SealingKey,
 ): (submission: Submission) => Promise<readonly StoredRequest[]> {
-  const store = commitGroup(
-    (group: readonly SealedSubmission[]) => database.read((db) => storeSubmissions(db, group)),
+  const store = commitGroup({
+    work: (group: readonly SealedSubmission[]) => database.read((db) => storeSubmissions(db, group)),
+    weigh: ({ json }) => json.length,
     // After a lost connection nobody knows whether the group was stored; after a refusal it was not.
-    (thrown) => !(thrown instanceof Failure) && sqlState(thrown) !== undefined,
-  );
+    isEach: (thrown) => !(thrown instanceof Failure) && sqlState(thrown) !== undefined,
+  });
   return async (submission) => store(await database.read((db) => sealSubmission(db, key, submission)));
 }
 
 /** Seals the secrets of a submission, under ids that are taken for its requests if it has any. */
 export async function sealSubmission(db: Database, key: SealingKey, submission: Submission): Promise<SealedSubmission> {
-  const ids = submission.requests.some(({ secrets }) => hasSecrets(secrets))
-    ? await takeIds(db, submission.requests.length)
-    : [];
-  const requests = submission.requests.map(({ secrets, ...request }, at) => {
-    const id = ids[at] ?? null;
-    return { ...request, id, sealed: id === null ? null : sealSecrets(key, id, secrets) };
+  const { user, annotations, baseUrl, requests } = submission;
+  // Null = the next id; secrets are bound to theirs (db/secrets.ts).
+  const ids = requests.some(({ secrets }) => hasSecrets(secrets)) ? await takeIds(db, requests.length) : [];
+  const rows = requests.map(({ type, payload, fromIndex, secrets }, at) => {
+    const id = ids[at];
+    const sealed = id === undefined ? null : sealSecrets(key, id, secrets);
+    return { taken_id: id, type, user, payload, from_index: fromIndex, sealed: sealed?.toString('base64') };
   });
-  return { ...submission, requests };
+  return { ...submission, json: JSON.stringify({ annotations, base_url: baseUrl, requests: rows }) };
 }
 
 async function takeIds(db: Database, count: number): Promise<number[]> {
@@ -90,15 +88,15 @@ const store = prepared(
   sql`
   with batch as materialized (
     select nextval('batches_id_seq')::int as id, given.*
-    from rows from (jsonb_to_recordset(${sql.placeholder('batches')}::jsonb) as (annotations text, base_url text))
-      with ordinality as given(annotations, base_url, place)),
+    from rows from (jsonb_to_recordset(${sql.placeholder('batches')}::jsonb) as (annotations text, base_url text,
+        requests jsonb))
+      with ordinality as given(annotations, base_url, requests, place)),
   request as materialized (
     select coalesce(given.taken_id, nextval('requests_id_seq'))::int as id, batch.id as batch_id, given.*
-    from rows from (jsonb_to_recordset(${sql.placeholder('requests')}::jsonb) as (batch int, taken_id int, type text,
-        "user" text, payload jsonb, from_index text, sealed text))
-      with ordinality as given(batch, taken_id, type, "user", payload, from_index, sealed, place)
-    join batch on batch.place = given.batch
-    order by given.place),
+    from batch, rows from (jsonb_to_recordset(batch.requests) as (taken_id int, type text, "user" text, payload jsonb,
+        from_index text, sealed text))
+      with ordinality as given(taken_id, type, "user", payload, from_index, sealed, place)
+    order by batch.place, given.place),
   stored_batch as (
     insert into ${batches} (id, annotations, base_url) select id, annotations, base_url from batch),
   stored_request as (
@@ -128,7 +126,7 @@ const store = prepared(
       select row('admit', json_build_object('requestId', id), null, null, 1000, 'admit:' || id, null, null)
         ::graphile_worker.job_spec from request order by id)))
   select request.id, batch_id, ${instantText(sql`now()`)} as updated, ${packagesOf(sql`request.payload`)} as packages
-  from request, job order by place`,
+  from request, job order by batch_id, place`,
 );
 
 const Stored = z.array(z.object({ id: z.number(), batch_id: z.number(), updated: z.string(), packages: Packages }));
@@ -144,21 +142,9 @@ export async function storeSubmissions(
 ): Promise<StoredRequest[][]> {
   // Sorted, so that two transactions never wait crosswise.
   const specs = [...new Set(submissions.flatMap(({ pullSpecs }) => pullSpecs))].sort();
-  const given = submissions.flatMap(({ requests, user }, at) =>
-    requests.map(({ id, type, payload, fromIndex, sealed }) => ({
-      batch: at + 1,
-      taken_id: id,
-      type,
-      user,
-      payload,
-      from_index: fromIndex,
-      sealed: sealed?.toString('base64'),
-    })),
-  );
   const rows = Stored.parse(
     await store(db, {
-      batches: JSON.stringify(submissions.map(({ annotations, baseUrl }) => ({ annotations, base_url: baseUrl }))),
-      requests: JSON.stringify(given),
+      batches: `[${submissions.map(({ json }) => json).join(',')}]`,
       digests: specs.map(digestOf),
       specs,
     }),

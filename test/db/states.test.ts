@@ -3,10 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sqlState } from '../../src/db/failure.ts';
 import { findRequest } from '../../src/db/requests.ts';
 import { requestStates, requests } from '../../src/db/schema.ts';
+import type { SealingKey } from '../../src/db/secrets.ts';
 import { addState, recordOutcome } from '../../src/db/states.ts';
-import { storeSubmissions } from '../../src/db/submission.ts';
+import { sealSubmission, storeSubmissions } from '../../src/db/submission.ts';
 import { Failure } from '../../src/errors/failure.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
+
+/** Nothing is sealed with it here. */
+const KEY = Buffer.alloc(32) as unknown as SealingKey;
 
 let test_: TestDatabase;
 beforeAll(async () => {
@@ -19,8 +23,9 @@ const inTransaction: TestDatabase['database']['transaction'] = (work) => test_.d
 function newRequest(payload: object = { operators: ['webapp'] }): Promise<number> {
   return inTransaction(async (tx) => {
     const fromIndex = 'reg.example.com/index:v4.16';
-    const requests = [{ type: 'rm' as const, payload, fromIndex, id: null, sealed: null }];
-    const [stored] = await storeSubmissions(tx, [{ user: null, annotations: null, requests, pullSpecs: [] }]);
+    const requests = [{ type: 'rm' as const, payload, fromIndex, secrets: {} }];
+    const submission = { user: null, annotations: null, requests, pullSpecs: [] };
+    const [stored] = await storeSubmissions(tx, [await sealSubmission(tx, KEY, submission)]);
     return stored?.[0]?.id ?? 0;
   });
 }
