@@ -5,3 +5,5 @@ CREATE STATISTICS requests_user_hash (dependencies) ON md5("user"), "user" FROM 
 CREATE STATISTICS requests_from_index_hash (dependencies) ON md5(from_index), from_index FROM requests;
 --> statement-breakpoint
 CREATE STATISTICS requests_index_image_hash (dependencies) ON md5(index_image), index_image FROM requests;
+--> statement-breakpoint
+ANALYZE requests;
