@@ -1,23 +1,20 @@
 import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Base } from '../builder/base.ts';
+import { type Base, readBases } from '../builder/base.ts';
 import { type Additions, assembleImage, assembleList } from '../builder/image.ts';
 import { makeLayer } from '../builder/layer.ts';
 import { pushImages } from '../builder/push.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 
-export interface BinaryContent {
+export interface BinaryImage {
   client: RegistryClient;
+  /** `registry/repository:tag` to push to. */
+  ref: string;
   arches: readonly string[];
   /** The opm that becomes /bin/opm for this machine's architecture; the others get a placeholder. */
   opmPath: string;
-}
-
-export interface BinaryName {
-  /** `registry/repository:tag` to push to. */
-  ref: string;
   labels?: Record<string, string>;
 }
 
@@ -33,36 +30,49 @@ const CONTAINER_ARCH: Partial<Record<NodeJS.Architecture, string>> = {
  * Pushes a small base image of the kind catalogs are built on (konflux-and-gitlab.md §3.5): /bin/opm, user 1001, the few
  * files opm wants. Equal input gives the same digest, which is returned.
  */
-export async function makeBinaryImage({ ref, labels, ...content }: BinaryContent & BinaryName): Promise<string> {
-  const [digest = ''] = await makeBinaryImages(content, [labels === undefined ? { ref } : { ref, labels }]);
-  return digest;
-}
-
-/** The same for several that differ in their labels alone: what is in them is made once. Gives their digests in order. */
-export async function makeBinaryImages(
-  { client, arches, opmPath }: BinaryContent,
-  names: readonly BinaryName[],
-): Promise<string[]> {
+export async function makeBinaryImage({ client, ref, arches, opmPath, labels = {} }: BinaryImage): Promise<string> {
   const scratch = await mkdtemp(join(tmpdir(), 'indexwright-base-'));
   try {
     const system = await systemLayer(scratch);
     const parts = await Promise.all(
-      arches.map(async (arch) => ({ base: emptyBase(arch), binary: await binaryLayer(scratch, arch, opmPath) })),
+      arches.map(async (arch) => {
+        const binary = await binaryLayer(scratch, arch, opmPath);
+        const base = emptyBase(arch);
+        return { base, layers: [system, binary], image: assembleImage(base, additions([system, binary], labels)) };
+      }),
     );
+    const images = parts.map(({ image }) => image);
+    const list = assembleList(images);
+    const layers = [system, ...parts.flatMap((part) => part.layers.slice(1))];
     const bases = parts.map(({ base }) => base);
-    const layers = [system, ...parts.map(({ binary }) => binary)];
-    const digests: string[] = [];
-    for (const { ref, labels = {} } of names) {
-      const images = parts.map(({ base, binary }) => assembleImage(base, additions([system, binary], labels)));
-      const list = assembleList(images);
-      const { tag = 'latest' } = parsePullSpec(ref);
-      await pushImages(client, { repository: nameOf(ref), tags: [tag], bases, layers, images, list, scratch });
-      digests.push(list.digest);
-    }
-    return digests;
+    const { tag = 'latest' } = parsePullSpec(ref);
+    await pushImages(client, { repository: nameOf(ref), tags: [tag], bases, layers, images, list, scratch });
+    return list.digest;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/**
+ * The same image for the same architectures under another tag of its repository, with more labels; nothing is uploaded but
+ * what differs. Gives its digest.
+ */
+export async function relabelBinaryImage(
+  client: RegistryClient,
+  {
+    from,
+    ref,
+    arches,
+    labels,
+  }: { from: string; ref: string; arches: readonly string[]; labels: Record<string, string> },
+): Promise<string> {
+  const bases = await readBases(client, from, arches);
+  const images = bases.map((base) => assembleImage(base, { ...additions([], labels), command: 'base' }));
+  const list = assembleList(images);
+  const { tag = 'latest' } = parsePullSpec(ref);
+  const scratch = tmpdir();
+  await pushImages(client, { repository: nameOf(ref), tags: [tag], bases, layers: [], images, list, scratch });
+  return list.digest;
 }
 
 type LayerMade = Awaited<ReturnType<typeof makeLayer>>;

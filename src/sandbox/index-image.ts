@@ -20,8 +20,7 @@ import { createRegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { type Layout, writePrivate } from './layout.ts';
-
-const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
+import { ARCHES } from './service-files.ts';
 
 export interface IndexToMake {
   /** `registry/namespace/name:tag` */

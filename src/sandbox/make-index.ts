@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { prepareRepository } from '../onboarding/prepare.ts';
+import { readAuthFile } from '../registry/auth.ts';
+import { createRegistryClient } from '../registry/client.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
+import { relabelBinaryImage } from './binary-image.ts';
 import { type IndexToMake, makeIndexImage } from './index-image.ts';
 import type { Layout } from './layout.ts';
 import { preparationIn } from './preparation.ts';
+import { ARCHES, binaryImageOf, SEEDED_VERSION } from './service-files.ts';
 
 /**
  * Makes an index in a running sandbox from another process or the sandbox's own: its repository is
@@ -31,6 +35,7 @@ export async function makeIndex(
   const full = ref.startsWith(`${registry.output}/`) ? ref : `${registry.output}/${ref}`;
   if (parsePullSpec(full).tag === undefined) throw new Failure('request_invalid', `${ref} has no tag`);
 
+  const binaryImage = await ensureBinaryImage(config, ocp);
   const name = nameOf(full).split('/').slice(1).join('-');
   const of = { project: `catalogs/${name}`, branch: ocp, builds: name, namespace, proposal };
   const wanted = preparationIn(layout, { kind: 'catalog', ...of });
@@ -38,10 +43,23 @@ export async function makeIndex(
   const pullSpec = await makeIndexImage(layout, {
     ...index,
     ref: full,
-    binaryImage: z.string().parse(config.binaryImages.prod?.[ocp]),
+    binaryImage,
     catalogRepoUrl,
     gitlabToken: readFileSync(wanted.gitlab.tokenFile, 'utf8').trim(),
     serviceTokenFile: path('secrets', 'gitlab-token'),
   });
   return { pullSpec, catalogRepoUrl };
+}
+
+/** The binary image of an OCP version, told from the seeded one by its label as that of OpenShift is; made when it is first needed. */
+async function ensureBinaryImage({ binaryImages, registry }: Config, ocp: string): Promise<string> {
+  const image = binaryImages.prod?.[ocp];
+  if (image === undefined) throw new Failure('request_invalid', `The sandbox has no binary image for ${ocp}`);
+  const auth = await readAuthFile(registry.authFile as string);
+  const client = createRegistryClient({ auth, insecure: registry.insecure, callTimeout: 30_000 });
+  if (image === binaryImageOf(registry.output, ocp) && (await client.digestOf(image)) === null) {
+    const from = binaryImageOf(registry.output, SEEDED_VERSION);
+    await relabelBinaryImage(client, { from, ref: image, arches: ARCHES, labels: { version: ocp } });
+  }
+  return image;
 }

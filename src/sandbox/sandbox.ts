@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { migrate } from '../db/migrate.ts';
 import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
-import { makeBinaryImages } from './binary-image.ts';
+import { makeBinaryImage } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
 import { makeBundleRepository } from './bundle-repository.ts';
 import { type RealParts, realParts } from './cluster/parts.ts';
@@ -16,8 +16,10 @@ import type { RunningProgram } from './program.ts';
 import { startApi, startWorker } from './service.ts';
 import {
   type Addresses,
+  ARCHES,
   binaryImageOf,
   OPM_VERSIONS,
+  SEEDED_VERSION,
   type Seeded,
   type Settings,
   writeEnvironment,
@@ -26,9 +28,6 @@ import {
 import { ensureTenant } from './tenant.ts';
 
 const EXAMPLES = resolve(import.meta.dirname, '../../examples/bundles');
-const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
-/** OCP version of the seeded index; its opm is the only one that a sandbox needs. */
-export const SEEDED_VERSION = 'v4.19';
 
 export interface SandboxOptions {
   dir: string;
@@ -148,7 +147,7 @@ async function clientOf(layout: Layout, at: Addresses): Promise<RegistryClient> 
   return createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
 }
 
-/** The first content: a base image for each OCP version, example bundles, and an index with all but the newest of them. Kept once made. */
+/** The first content: a base image, example bundles, and an index with all but the newest of them. Kept once made. */
 async function seed(
   layout: Layout,
   at: Addresses,
@@ -158,18 +157,16 @@ async function seed(
   const file = layout.path('seeded.json');
   if (existsSync(file)) return { ...(JSON.parse(readFileSync(file, 'utf8')) as Seeded), ...known };
   const opmPath = join(TOOLS, OPM_VERSIONS[SEEDED_VERSION]);
-  const versions = Object.keys(OPM_VERSIONS);
-  // Without the label they would be one image; that of OpenShift has the version there, too.
-  const names = versions.map((version) => ({ ref: binaryImageOf(at.registry, version), labels: { version } }));
-  await makeBinaryImages({ client, arches: ARCHES, opmPath }, names);
+  const labels = { version: SEEDED_VERSION };
+  await makeBinaryImage({ client, ref: known.binaryImage, arches: ARCHES, opmPath, labels });
   const bundles: string[] = [];
   const newest: Seeded['newest'] = {};
   for (const operator of (await readdir(EXAMPLES, { withFileTypes: true })).filter((entry) => entry.isDirectory())) {
-    const releases = (await readdir(join(EXAMPLES, operator.name))).sort();
-    for (const version of releases) {
+    const versions = (await readdir(join(EXAMPLES, operator.name))).sort();
+    for (const version of versions) {
       const ref = `${at.registry}/examples/${operator.name}-bundle:v${version}`;
       const pushed = await pushBundleImage(client, { bundleDir: join(EXAMPLES, operator.name, version), ref });
-      if (version === releases.at(-1)) newest[operator.name] = pushed;
+      if (version === versions.at(-1)) newest[operator.name] = pushed;
       else bundles.push(pushed);
     }
   }

@@ -34,6 +34,10 @@ export const BUNDLE_PROJECT = 'bundles/regenerate-bundle';
 /** Holds what a team of operator releases would have: the right to push to its indexes. */
 export const RELEASE_USER = 'release';
 
+/** OCP version of the seeded index; its opm is the only one that a sandbox needs. */
+export const SEEDED_VERSION = 'v4.19';
+export const ARCHES = ['amd64', 'arm64', 'ppc64le', 's390x'];
+
 /** The binary image of an OCP version. */
 export const binaryImageOf = (registry: string, version: string) => `${registry}/base/operator-registry:${version}`;
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
   const settings: SandboxOptions['settings'] = ({ registry }) => ({
     environment: 'stage',
     // For this scope another image than for the others, told from theirs by its label.
-    binaryImages: { dev: { 'v4.20': `${registry}/base/operator-registry:v4.14` } },
+    binaryImages: { dev: { 'v4.20': `${registry}/base/operator-registry:v4.19` } },
     userToQueue: { [GATED]: 'gated' },
     gates: [gate],
     greenwaveUrl: greenwave.url,
@@ -185,11 +185,11 @@ describe('add', () => {
     const scoped = await w.end(dev);
     expect(scoped).toMatchObject({
       state: 'complete',
-      binary_image: binaryImage('v4.14'),
-      binary_image_resolved: await client.resolve(binaryImage('v4.14')),
+      binary_image: binaryImage('v4.19'),
+      binary_image_resolved: await client.resolve(binaryImage('v4.19')),
     });
     expect(await client.labels(scoped.index_image ?? '')).toMatchObject({
-      version: 'v4.14',
+      version: 'v4.19',
       'com.redhat.index.delivery.version': 'v4.20',
       'com.redhat.index.delivery.distribution_scope': 'dev',
     });
