@@ -11,7 +11,13 @@ const DONE = ['success', 'failed', 'canceled'];
 export interface Run {
   metadata: { name: string; labels: Record<string, string>; annotations: Record<string, string> };
   spec: { status?: string };
-  status?: { conditions?: { status: string; reason: string; message: string }[]; results?: unknown[] };
+  status?: {
+    conditions?: { status: string; reason: string; message: string }[];
+    results?: unknown[];
+    /** Whole seconds. */
+    startTime?: string;
+    completionTime?: string;
+  };
 }
 
 const names = Array.from({ length: 200 }, (_, index) => `case-${index}`);
