@@ -157,12 +157,9 @@ function lossOf(connection: Connection, name: string) {
         : told(context, `the connection was ended (${event})`),
     );
   }
-  connection.on('session_error', ({ session }: EventContext) =>
-    because(failureOf(session?.error, name, 'session ended')),
-  );
-  connection.on('session_close', ({ session }: EventContext) =>
-    because(failureOf(session?.error, name, 'session ended')),
-  );
+  for (const event of ['session_error', 'session_close']) {
+    connection.on(event, ({ session }: EventContext) => because(failureOf(session?.error, name, 'session ended')));
+  }
   for (const event of ['sender_error', 'sender_close']) {
     connection.on(event, ({ sender }: EventContext) => because(failureOf(sender?.error, name, 'link ended')));
   }

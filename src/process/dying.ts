@@ -16,3 +16,13 @@ export function dyingWithUs(file: string, args: readonly string[]): [file: strin
 export function wasNotFound({ exitCode, stderr }: { exitCode: number; stderr: string }): boolean {
   return possible === true && exitCode >= 126 && stderr.startsWith('setpriv: failed to execute');
 }
+
+/** Kills a process that leads a group of its own (`detached`), with all the group; one that never began or is gone is fine. */
+export function killGroup({ pid }: { pid?: number | undefined }): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing of it is left.
+  }
+}

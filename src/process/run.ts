@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import pLimit from 'p-limit';
 import { Failure } from '../errors/failure.ts';
-import { dyingWithUs, wasNotFound } from './dying.ts';
+import { dyingWithUs, killGroup, wasNotFound } from './dying.ts';
 
 export interface RunOptions {
   cwd?: string;
@@ -72,22 +72,14 @@ export async function run(program: string, args: readonly string[], options: Run
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     });
     // The group, not the child: a grandchild that holds stdout would keep us waiting (feasibility: execa's own timeout does).
-    const killGroup = () => {
-      if (child.pid !== undefined) {
-        try {
-          process.kill(-child.pid, 'SIGKILL');
-        } catch {
-          // gone already
-        }
-      }
-    };
+    const kill = () => killGroup(child);
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      killGroup();
+      kill();
     }, options.timeout);
-    options.signal?.addEventListener('abort', killGroup);
-    process.on('exit', killGroup);
+    options.signal?.addEventListener('abort', kill);
+    process.on('exit', kill);
     try {
       const result = await child;
       options.signal?.throwIfAborted();
@@ -99,8 +91,8 @@ export async function run(program: string, args: readonly string[], options: Run
       throw new Failure('process_failed', `${program} ${end}`, { cause: result.code ?? stderr });
     } finally {
       clearTimeout(timer);
-      options.signal?.removeEventListener('abort', killGroup);
-      process.off('exit', killGroup);
+      options.signal?.removeEventListener('abort', kill);
+      process.off('exit', kill);
     }
   });
 }

@@ -4,7 +4,7 @@ import { freePorts } from '../layout.ts';
 import type { Rest } from '../rest.ts';
 import { type ClusterIdentity, PAC_NAMESPACE } from './identity.ts';
 import { webhookTaken } from './install.ts';
-import { type ClusterProgram, type ClusterTools, program } from './programs.ts';
+import { answers, type ClusterProgram, type ClusterTools, program } from './programs.ts';
 import { knativePorts } from './tekton.ts';
 
 export interface PipelinesAsCodePrograms {
@@ -71,7 +71,7 @@ export async function pipelinesAsCode(
         PAC_CONTROLLER_PORT: `${port}`,
       },
       log: logs('pipelines-as-code-controller'),
-      ready: lives(port),
+      ready: answers(port, '/live'),
     }),
     watcher: program({
       name: 'pipelines-as-code-watcher',
@@ -83,7 +83,7 @@ export async function pipelinesAsCode(
         PAC_WATCHER_PORT: `${watcherPort}`,
       },
       log: logs('pipelines-as-code-watcher'),
-      ready: lives(watcherPort as number),
+      ready: answers(watcherPort as number, '/live'),
     }),
   };
 }
@@ -94,10 +94,4 @@ const PROBE = {
   kind: 'Repository',
   metadata: { name: 'is-the-webhook-there', namespace: 'default' },
   spec: { url: 'http://127.0.0.1/nobody/nothing' },
-};
-
-const lives = (port: number) => async () => {
-  const answer = await fetch(`http://127.0.0.1:${port}/live`);
-  await answer.arrayBuffer();
-  return answer.ok;
 };

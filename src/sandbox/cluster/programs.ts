@@ -98,3 +98,10 @@ export async function becomes(
   }
   throw new Failure('process_failed', `Waited in vain for ${what}`, { cause });
 }
+
+/** A look at a health endpoint of a program on this machine, for {@link becomes}. */
+export const answers = (port: number | string, path: string) => async (): Promise<boolean> => {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+  await answer.arrayBuffer();
+  return answer.ok;
+};

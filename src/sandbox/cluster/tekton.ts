@@ -6,7 +6,7 @@ import { Anything, type Rest } from '../rest.ts';
 import { type ClusterIdentity, PAC_NAMESPACE } from './identity.ts';
 import { kindsServed, webhookTaken } from './install.ts';
 import { RESOLVERS_NAMESPACE, TEKTON_NAMESPACE } from './objects.ts';
-import { type ClusterProgram, type ClusterTools, program } from './programs.ts';
+import { answers, type ClusterProgram, type ClusterTools, program } from './programs.ts';
 
 export interface Tekton {
   webhook: ClusterProgram;
@@ -78,7 +78,7 @@ export async function tekton(
       args: ['-disable-ha', ...Object.entries(IMAGES).flatMap(([flag, image]) => [`-${flag}`, image])],
       env: { ...common, ...controllerPorts, CONFIG_LEADERELECTION_NAME: 'config-leader-election-controller' },
       log: logs('tekton-controller'),
-      ready: serves(controllerPorts.PROBES_PORT),
+      ready: answers(controllerPorts.PROBES_PORT, '/readiness'),
     }),
     resolvers: program({
       name: 'tekton-resolvers',
@@ -118,12 +118,6 @@ export async function knativePorts() {
     PROFILING_PORT: `${profiling}`,
   };
 }
-
-const serves = (port: string) => async () => {
-  const answer = await fetch(`http://127.0.0.1:${port}/readiness`);
-  await answer.arrayBuffer();
-  return answer.ok;
-};
 
 const Leases = z.object({ items: z.array(z.object({ spec: z.object({ holderIdentity: z.string().min(1) }) })).min(5) });
 

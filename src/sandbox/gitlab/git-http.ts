@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { killGroup } from '../../process/dying.ts';
 import { DEVELOPER, type Identity, identify, levelOf, mayRead } from './access.ts';
 import { decode, findProject } from './call.ts';
 import type { RefMove } from './events.ts';
@@ -174,16 +175,8 @@ function pushRules(world: World, project: Project, user: User): Record<string, s
 const children = new WeakMap<World, Set<ChildProcess>>();
 
 export function endGitChildren(world: World): void {
-  for (const child of children.get(world) ?? []) if (child.pid !== undefined) kill(child.pid);
-}
-
-/** The whole group: http-backend's own children hold the pipes. */
-function kill(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // gone already
-  }
+  // The whole group: http-backend's own children hold the pipes.
+  for (const child of children.get(world) ?? []) killGroup(child);
 }
 
 function backend(
@@ -234,8 +227,7 @@ function backend(
     flush: (done) => void finished.then(() => done(), done),
   });
   // A fetch nobody reads any more is ended; a push is not, it may be about to move refs.
-  if (more.finish === undefined)
-    body.on('close', () => child.pid !== undefined && running.has(child) && kill(child.pid));
+  if (more.finish === undefined) body.on('close', () => running.has(child) && killGroup(child));
   return Promise.race([failed, readHead(child, body)]);
 }
 

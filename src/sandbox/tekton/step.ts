@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { killGroup } from '../../process/dying.ts';
 import type { Step } from './schema.ts';
 
 const DEFAULT_SHEBANG = '#!/bin/sh\nset -e\n';
@@ -32,28 +33,21 @@ export async function runStep(step: Step, place: StepPlace): Promise<number> {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const killGroup = () => {
-      if (child.pid === undefined) return;
-      try {
-        process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // nothing of the group is left
-      }
-    };
-    signal.addEventListener('abort', killGroup);
-    process.on('exit', killGroup);
+    const kill = () => killGroup(child);
+    signal.addEventListener('abort', kill);
+    process.on('exit', kill);
     child.stdout.on('data', output);
     child.stderr.on('data', output);
     // `exit` and not `close`: a grandchild that holds the pipes must not hold the step. It is killed, then they close.
-    child.on('exit', killGroup);
+    child.on('exit', kill);
     let spawnError = false;
     child.on('error', (error: NodeJS.ErrnoException) => {
       spawnError = true;
       output(Buffer.from(`${error.code === 'ENOENT' ? 'no such file or directory' : error.message}: ${program}\n`));
     });
     child.on('close', (code) => {
-      signal.removeEventListener('abort', killGroup);
-      process.off('exit', killGroup);
+      signal.removeEventListener('abort', kill);
+      process.off('exit', kill);
       resolve(spawnError ? 127 : signal.aborted ? 137 : (code ?? 137));
     });
   });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { lstatSync, readlinkSync } from 'node:fs';
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { killGroup } from '../../../process/dying.ts';
 import type { PodLogs } from '../../kubernetes/logs.ts';
 import { bubblewrap, type Mount } from './bubblewrap.ts';
 import { expand } from './environment.ts';
@@ -66,14 +67,7 @@ export async function runContainer(container: Container, place: ContainerPlace):
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const kill = () => {
-      if (child.pid === undefined) return;
-      try {
-        process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // it has ended
-      }
-    };
+    const kill = () => killGroup(child);
     signal.addEventListener('abort', kill);
     child.on('spawn', () => {
       onStart();
