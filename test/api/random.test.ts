@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Answer, type TestApi, testApi } from '../support/api.ts';
+import { SOAK } from '../support/soak.ts';
 import { look, type Shot, submission } from './support/payloads.ts';
 
 /** INDEXWRIGHT_SOAK=1 sends a hundred thousand payloads (some ten minutes); as many looks for every four of them. */
-const PAYLOADS = process.env.INDEXWRIGHT_SOAK === '1' ? 100_000 : 2_400;
+const PAYLOADS = SOAK ? 100_000 : 2_400;
 const SEED = process.env.INDEXWRIGHT_SEED === undefined ? {} : { seed: Number(process.env.INDEXWRIGHT_SEED) };
 /** Milliseconds; an answer that takes longer counts as none. */
 const PATIENCE = 10_000;

@@ -5,6 +5,7 @@ import type { Photograph } from '../../src/sandbox/photograph.ts';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
 import { NAMESPACE } from '../../src/sandbox/service-files.ts';
 import { clusterAdmin } from '../../src/sandbox/tenant.ts';
+import { SOAK } from '../support/soak.ts';
 import { bundleFiles, pushImage } from './support/bundle-images.ts';
 import { branchOf, databaseOf, imageOf } from './support/content.ts';
 import { dropWaiting, gateAt } from './support/gate.ts';
@@ -16,9 +17,6 @@ vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const BRANCH = 'v4.19';
 const NAME = 'mine/direct-index';
-
-/** Of what the others show, too. */
-const noSoak = process.env.INDEXWRIGHT_SOAK !== '1';
 
 let w: World;
 let worker: RunningProgram;
@@ -175,7 +173,8 @@ test('somebody pushes on top of it while it is built: what was built is publishe
   expect((await titles()).slice(0, 2)).toEqual(['Add NOTES', `IIB: Add bundles for request ${ended.id}`]);
 });
 
-test.skipIf(noSoak)('somebody takes the commit back while it is built: it is made again', async () => {
+// What it shows others show, too.
+test.runIf(SOAK)('somebody takes the commit back while it is built: it is made again', async () => {
   const before = await w.photograph();
   const { faults } = w.sandbox.parts.pipelinesAsCode.now;
   faults.hold();

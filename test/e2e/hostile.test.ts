@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonText } from '../../src/catalog/json-rules.ts';
 import type { Photograph } from '../../src/sandbox/photograph.ts';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
+import { SOAK } from '../support/soak.ts';
 import { FURTHER_BUNDLES, HOSTILE_BUNDLES } from './support/hostile-bundles.ts';
 import type { Stage } from './support/hostile-case.ts';
 import { FURTHER_FRAGMENTS, HOSTILE_FRAGMENTS } from './support/hostile-fragments.ts';
@@ -24,7 +25,7 @@ import { type World, world } from './support/world.ts';
 /** MiB; a worker that idles has some 200. */
 const MEMORY = 1500;
 const HOSTILE = [...HOSTILE_BUNDLES, ...HOSTILE_FRAGMENTS, ...HOSTILE_NAMES];
-if (process.env.INDEXWRIGHT_SOAK === '1') HOSTILE.push(...FURTHER_BUNDLES, ...FURTHER_FRAGMENTS);
+if (SOAK) HOSTILE.push(...FURTHER_BUNDLES, ...FURTHER_FRAGMENTS);
 const STAGE = 'hostile/image';
 
 let here: World;

@@ -4,6 +4,7 @@ import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
 import { Anything } from '../../src/sandbox/rest.ts';
+import { SOAK } from '../support/soak.ts';
 import { dropWaiting, gateAt, type Moment } from './support/gate.ts';
 import { ADDED, expectPublished, expectUndone, newOperator, operatorsOf } from './support/proof.ts';
 import { type View, type World, world } from './support/world.ts';
@@ -107,7 +108,6 @@ const releaseBuilds = () => parts().pipelinesAsCode.now.faults.release();
 
 type Stoppable = 'registry' | 'gitlab';
 const NAMES: Record<Stoppable, RegExp> = { registry: /registry/, gitlab: /GitLab/ };
-const soak = process.env.INDEXWRIGHT_SOAK === '1';
 /** Where parts go away in the middle; outside of `make soak` the others of these only for good. */
 const TELLING = new Set(['stage', 'merge']);
 const MIDDLES: [Stoppable, Moment, string][] = [
@@ -131,7 +131,7 @@ describe('a part comes back in time', () => {
     await expectPublished(w, await w.end(request), operator, before);
   });
 
-  const middles = MIDDLES.filter(([, , name]) => soak || TELLING.has(name));
+  const middles = MIDDLES.filter(([, , name]) => SOAK || TELLING.has(name));
   test.each(middles)('%s goes away at the %s of "%s": is complete', async (part, moment, name) => {
     const { operator, bundle, before } = await prepare();
     const gate = await gateAt(w.databaseUrl, name, moment);

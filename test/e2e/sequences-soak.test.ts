@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SOAK } from '../support/soak.ts';
 import { migrated } from './support/opm-alone.ts';
 import { expectRefusal, INDEX_JSON, realOperators, type TwinIndex, twinIndex } from './support/twin-index.ts';
 import { noRealBundles, type World, world } from './support/world.ts';
 
-const noSoak = process.env.INDEXWRIGHT_SOAK === '1' ? noRealBundles : 'soak is asked for by INDEXWRIGHT_SOAK=1';
+const noSoak = SOAK ? noRealBundles : 'soak is asked for by INDEXWRIGHT_SOAK=1';
 const HOUR = 3_600_000;
 
 /** A bundle that opm takes only together with later ones, because these make the default channel it names. */
@@ -54,7 +55,7 @@ describe.skipIf(noSoak).for([
       console.log(`round ${round}: ${touched.length} operators, ${taken.length} bundles`);
       if (taken.length > 0) await twin.add({ bundles: taken, touched, theirs: async () => {} });
     }
-    await twin.database(`soak-${ocp}`, async (path) => {
+    await twin.database('shared', async (path) => {
       const theirs = await migrated(w, opm, path);
       expect(await twin.catalogs([...theirs.keys()])).toEqual(Object.fromEntries(theirs));
     });

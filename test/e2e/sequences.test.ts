@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pushBundleImage } from '../../src/sandbox/bundle-image.ts';
+import { SOAK } from '../support/soak.ts';
 import { migrated } from './support/opm-alone.ts';
 import { expectRefusal, INDEX_JSON, realOperators, type TwinIndex, twinIndex } from './support/twin-index.ts';
 import { noRealBundles, type World, world } from './support/world.ts';
 
 const OPM = 'opm-v1.48.0';
-const soak = process.env.INDEXWRIGHT_SOAK === '1';
 
 /** Operator → versions that go into the index with the first request, all at once. */
 const FIRST: Record<string, string[]> = {
@@ -99,7 +99,7 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   });
 
   for (const [operator, versions, about] of NEXT) {
-    for (const version of soak ? versions : versions.slice(0, 1)) {
+    for (const version of SOAK ? versions : versions.slice(0, 1)) {
       test(`${operator} ${version} (${about})`, async () => {
         await twin.add({ bundles: [await w.bundle(operator, version)], touched: [packageOf(operator)] });
       });
@@ -107,7 +107,7 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   }
 
   // What prunes needs the whole sequence before it.
-  test.for(REFUSED.filter(([operator]) => soak || operator !== 'prometheus'))(
+  test.for(REFUSED.filter(([operator]) => SOAK || operator !== 'prometheus'))(
     '%s %s is refused with what opm says, and nothing has changed',
     async ([operator, version, why]) => {
       const bundle = await w.bundle(operator, version);
@@ -134,13 +134,13 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
     for (const spec of specs) expect(await twin.alone.add([spec])).toBeNull();
     for (const request of requests) expect(await w.end(request)).toMatchObject({ state: 'complete' });
     await twin.expectEqual(
-      'real-operators-v4.19',
+      'shared',
       sent.map(([operator]) => packageOf(operator)),
     );
   });
 
   test('a deprecated bundle and what it replaces go, with the add of a newer one', async () => {
-    const newest = await w.bundle('clickhouse', soak ? '0.27.1' : '0.26.2');
+    const newest = await w.bundle('clickhouse', SOAK ? '0.27.1' : '0.26.2');
     const deprecated = await w.bundle('clickhouse', '0.26.0');
     await twin.add({
       bundles: [newest],
@@ -173,7 +173,7 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   });
 
   test('in the end every package of the branch is what opm makes of the shared database', async () => {
-    await twin.database('real-operators-v4.19', async (path) => {
+    await twin.database('shared', async (path) => {
       const theirs = await migrated(w, OPM, path);
       expect(theirs.size).toBe(22);
       expect(await twin.catalogs([...theirs.keys()])).toEqual(Object.fromEntries(theirs));

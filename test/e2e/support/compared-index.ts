@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { createArtifacts } from '../../../src/registry/artifact.ts';
-import { indexContent, skipsSorted } from './index-content.ts';
+import { type IndexContent, indexContent, skipsSorted } from './index-content.ts';
 import { migrated } from './opm-alone.ts';
 import type { World } from './world.ts';
 
@@ -73,15 +73,21 @@ export function comparedIndex(w: World, { ref, ocp }: { ref: string; ocp: string
         indexContent(theirs),
         migrated(w, opm, theirs),
       ]);
-      // Table by table, so that a difference is shown where it is.
-      for (const [table, rows] of Object.entries(alone.tables)) {
-        expect({ table, rows: ours.tables[table] }).toEqual({ table, rows });
-      }
-      expect(ours).toEqual(alone);
-      const sorted = (texts: Iterable<[string, string]>) =>
-        Object.fromEntries([...texts].map(([key, text]) => [key, skipsSorted(text)]));
+      expectSame(ours, alone);
       expect(sorted(Object.entries(await self.catalogs([...wanted.keys()])))).toEqual(sorted(wanted));
     },
   };
   return self;
 }
+
+/** Part by part, so that a difference is shown where it is. */
+export function expectSame(ours: IndexContent, theirs: IndexContent): void {
+  for (const [table, rows] of Object.entries(theirs.tables)) {
+    expect({ table, rows: ours.tables[table] }).toEqual({ table, rows });
+  }
+  expect(ours).toEqual(theirs);
+}
+
+/** Package → text of its catalog.json, without the order that opm leaves to chance. */
+export const sorted = (texts: Iterable<[string, string]>): Record<string, string> =>
+  Object.fromEntries([...texts].map(([key, text]) => [key, skipsSorted(text)]));

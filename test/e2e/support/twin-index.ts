@@ -1,15 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { createArtifacts } from '../../../src/registry/artifact.ts';
-import { type IndexContent, indexContent, skipsSorted } from './index-content.ts';
+import { type ComparedIndex, comparedIndex, expectSame, sorted } from './compared-index.ts';
+import { indexContent } from './index-content.ts';
 import { migrated, type OpmAlone, opmAlone } from './opm-alone.ts';
 import { ADDED } from './proof.ts';
 import { BUNDLES, type View, type World } from './world.ts';
 
 /** One index that the service changes, and the same index changed by opm alone. */
-export interface TwinIndex {
+export interface TwinIndex extends Pick<ComparedIndex, 'database' | 'catalogs'> {
   /** Pull spec of the service's index. */
   index: string;
   alone: OpmAlone;
@@ -25,79 +24,43 @@ export interface TwinIndex {
     body?: Record<string, unknown>;
     theirs?: () => Promise<unknown>;
   }): Promise<View>;
-  /** Equality with what opm alone has made, of the database in an artifact and of all `packages` in the branch. */
-  expectEqual(tag: string, packages: readonly string[]): Promise<void>;
-  /** The database of an artifact's tag. */
-  database<T>(tag: string, read: (path: string) => Promise<T> | T): Promise<T>;
-  /** Package → git's id of its folder in the branch. */
-  folders(): Promise<Record<string, string>>;
-  /** Package → text of its catalog.json in the branch. */
-  catalogs(packages: readonly string[]): Promise<Record<string, string>>;
+  /** Equality with what opm alone has made, of the database and of all `packages` in the branch. */
+  expectEqual(request: number | 'shared', packages: readonly string[]): Promise<void>;
 }
 
 /** Starts with an empty index of `namespace/name:tag`, and an empty database for opm alone. */
 export async function twinIndex(w: World, { ref, ocp, opm }: { ref: string; ocp: string; opm: string }) {
   const index = await w.index(ref, ocp);
   const alone = await opmAlone(w, opm);
-  const [name = '', tag = ''] = (ref.split('/').at(-1) ?? '').split(':');
-  const project = `/projects/${encodeURIComponent(`catalogs/${ref.replace(`:${tag}`, '').replaceAll('/', '-')}`)}`;
-  const Folder = z.object({ name: z.string(), id: z.string() });
-  const File = z.object({ content: z.string() });
+  const { database, folders, catalogs } = comparedIndex(w, { ref, ocp });
 
   const self: TwinIndex = {
     index,
     alone,
+    database,
+    catalogs,
     request: (bundles, body = {}) => w.add({ from_index: index, bundles, ...body }),
 
     async add({ bundles, touched, body = {}, theirs = () => oneByOne(alone, bundles) }) {
-      const before = await self.folders();
+      const before = await folders();
       const [ended] = await Promise.all([self.request(bundles, body).then((request) => w.end(request)), theirs()]);
       expect(ended).toMatchObject({ state: 'complete', state_reason: ADDED });
-      const after = await self.folders();
+      const after = await folders();
       expect(without(after, touched)).toEqual(without(before, touched));
-      await self.expectEqual(`${name}-${tag}-${ended.id}`, touched);
+      await self.expectEqual(ended.id, touched);
       return ended;
     },
 
-    async expectEqual(artifactTag, packages) {
-      const [ours, theirs, catalogs] = await Promise.all([
-        self.database(artifactTag, indexContent),
+    async expectEqual(request, packages) {
+      const [ours, theirs, alones] = await Promise.all([
+        database(request, indexContent),
         indexContent(alone.db),
         migrated(w, opm, alone.db),
       ]);
       expectSame(ours, theirs);
-      const sorted = (texts: Iterable<[string, string]>) =>
-        Object.fromEntries([...texts].map(([key, text]) => [key, skipsSorted(text)]));
-      const wanted = [...catalogs].filter(([key]) => packages.includes(key));
-      expect(sorted(Object.entries(await self.catalogs(packages)))).toEqual(sorted(wanted));
-      expect(Object.keys(await self.folders())).toEqual([...catalogs.keys()].sort());
-    },
-
-    async database(artifactTag, read) {
-      const cacheDir = mkdtempSync(join(w.sandbox.layout.dir, 'artifact-'));
-      try {
-        const ref = `${w.sandbox.at.registry}/indexwright/index-db:${artifactTag}`;
-        const { path } = await createArtifacts({ cacheDir }).pull(await w.sandbox.registryClient(), ref);
-        return await read(path);
-      } finally {
-        rmSync(cacheDir, { recursive: true, force: true });
-      }
-    },
-
-    async folders() {
-      const path = `${project}/repository/tree?path=configs&ref=${ocp}&per_page=100`;
-      const entries = await w.gitlab('GET', path, z.array(Folder));
-      const packages = entries.filter((entry) => entry.name !== '.gitkeep').map((entry) => [entry.name, entry.id]);
-      return Object.fromEntries(packages.sort());
-    },
-
-    async catalogs(packages) {
-      const read = async (one: string) => {
-        const path = encodeURIComponent(`configs/${one}/catalog.json`);
-        const { content } = await w.gitlab('GET', `${project}/repository/files/${path}?ref=${ocp}`, File);
-        return [one, Buffer.from(content, 'base64').toString('utf8')] as const;
-      };
-      return Object.fromEntries(await Promise.all(packages.map(read)));
+      const wanted = [...alones].filter(([key]) => packages.includes(key));
+      expect(sorted(Object.entries(await catalogs(packages)))).toEqual(sorted(wanted));
+      expect(Object.keys(await folders())).toEqual([...alones.keys()].sort());
     },
   };
   return self;
@@ -115,14 +78,6 @@ export function expectRefusal({ state, state_reason: reason }: View, said: strin
     state: 'failed',
     reason: sorted(`Failed to add the bundles to the index image: ${said}`),
   });
-}
-
-/** Part by part, so that a difference is shown where it is. */
-function expectSame(ours: IndexContent, theirs: IndexContent): void {
-  for (const [table, rows] of Object.entries(theirs.tables)) {
-    expect({ table, rows: ours.tables[table] }).toEqual({ table, rows });
-  }
-  expect(ours).toEqual(theirs);
 }
 
 function without<T>(from: Record<string, T>, names: readonly string[]): Record<string, T> {
