@@ -9,8 +9,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { migrate } from '../../src/db/migrate.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { startPostgres } from '../../src/sandbox/postgres.ts';
-import { freePort } from '../../test/support/ports.ts';
 import { type Call, measure } from './load.ts';
 import { fragmentOf, fromIndexNamed, indexImageOf, SEED, seed } from './seed.ts';
 

@@ -9,7 +9,7 @@ import { Failure } from '../errors/failure.ts';
 import { childEnvironment, run } from '../process/run.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { nameOf, withDigest } from '../registry/pull-spec.ts';
-import { freePorts } from './layout.ts';
+import { freePort } from './ports.ts';
 
 /**
  * Unpacks the image of one architecture into a directory, layer by layer, as a container engine would (owners and
@@ -48,7 +48,7 @@ export interface ServedCatalog {
  * @throws Failure `process_failed` with what opm says when it ends before it serves
  */
 export async function serveCatalog({ opmPath, root }: { opmPath: string; root: string }): Promise<ServedCatalog> {
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const args = [
     'serve',
     join(root, 'configs'),

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { registerSecret } from '../telemetry/secrets.ts';
+import { freePorts } from './ports.ts';
 
 const PARTS = ['postgres', 'registry', 'gitlab', 'kubernetes', 'pipelinesAsCode', 'api'] as const;
 const Secret = z.string().min(16);
@@ -93,23 +93,6 @@ async function newIdentity(cluster: ClusterKind): Promise<Identity> {
     webhookToken: secret(),
     secretKey: randomBytes(32).toString('base64'),
   };
-}
-
-/** Free TCP ports of 127.0.0.1, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((done, failed) => {
-          const server = createServer().once('error', failed);
-          server.listen(0, '127.0.0.1', () => done(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }
 
 /** Writes a file that only its owner may read, all of it or nothing. */

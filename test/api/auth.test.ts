@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createToken, revokeToken } from '../../src/db/tokens.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { type Ask, type TestApi, testApi } from '../support/api.ts';
-import { freePort } from '../support/ports.ts';
 import { type IdentityProvider, identityProvider } from './support/identity-provider.ts';
 
 const AUDIENCE = 'indexwright';

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApp } from '../../src/api/app.ts';
 import { type ApiServer, serveApi } from '../../src/api/server.ts';
 import { openDatabase } from '../../src/db/pool.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { type TestApi, testApi } from '../support/api.ts';
-import { freePort } from '../support/ports.ts';
 
 let api: TestApi;
 let server: ApiServer;

@@ -3,9 +3,9 @@ import { sql } from 'drizzle-orm';
 import { expect, inject, test } from 'vitest';
 import { migrate } from '../../src/db/migrate.ts';
 import { openDatabase } from '../../src/db/pool.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { administer } from '../../src/sandbox/postgres.ts';
 import { freshDatabase } from '../support/database.ts';
-import { freePort } from '../support/ports.ts';
 
 test('many processes may migrate an empty database at once', async () => {
   const server = inject('postgresUrl');

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { type World, world } from '../e2e/support/world.ts';
 import { workloads } from '../manifests/files.ts';
-import { freePort } from '../support/ports.ts';
 import { type Image, mountImage, runIn, startIn, UID } from './container.ts';
 
 /** Set by `make test-image`; without it there is no image to look at. */

@@ -4,8 +4,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { type RunningProgram, startProgram } from '../../src/sandbox/program.ts';
-import { freePort } from '../support/ports.ts';
 
 export interface Rabbit {
   /** `amqp://127.0.0.1:port`; everybody is `guest`. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, expect, test } from 'vitest';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { startPostgres } from '../../src/sandbox/postgres.ts';
-import { freePort } from '../support/ports.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'indexwright-pg-'));
 chmodSync(root, 0o755);

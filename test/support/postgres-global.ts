@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/db/migrate.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { administer, startPostgres } from '../../src/sandbox/postgres.ts';
-import { freePort } from './ports.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

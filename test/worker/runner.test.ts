@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { migrate } from '../../src/db/migrate.ts';
+import { freePort } from '../../src/sandbox/ports.ts';
 import { type Postgres, startPostgres } from '../../src/sandbox/postgres.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { startRunner } from '../../src/worker/runner.ts';
-import { freePort } from '../support/ports.ts';
 
 // A server of its own: it is restarted under the runner's feet.
 let dir: string;

@@ -8,7 +8,8 @@ import { run } from '../../process/run.ts';
 import { registerSecret } from '../../telemetry/secrets.ts';
 import { type Certificates, certificates } from '../kubernetes/certificates.ts';
 import { kubeconfigOf } from '../kubernetes/kubeconfig.ts';
-import { freePorts, writePrivate } from '../layout.ts';
+import { writePrivate } from '../layout.ts';
+import { freePorts } from '../ports.ts';
 
 /** Ports that objects in etcd know of, so they stay with the directory. */
 const Kept = z.object({ etcd: z.number(), etcdPeer: z.number(), tektonWebhook: z.number(), adminToken: z.string() });

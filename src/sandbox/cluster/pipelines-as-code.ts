@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { applyTo } from '../apply.ts';
-import { freePorts } from '../layout.ts';
+import { freePorts } from '../ports.ts';
 import type { Rest } from '../rest.ts';
 import { type ClusterIdentity, PAC_NAMESPACE } from './identity.ts';
 import { webhookTaken } from './install.ts';

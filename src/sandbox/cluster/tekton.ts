@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { applyTo } from '../apply.ts';
-import { freePorts } from '../layout.ts';
+import { freePorts } from '../ports.ts';
 import { Anything, type Rest } from '../rest.ts';
 import { type ClusterIdentity, PAC_NAMESPACE } from './identity.ts';
 import { kindsServed, webhookTaken } from './install.ts';

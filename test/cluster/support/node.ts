@@ -8,7 +8,7 @@ import { clusterIdentity } from '../../../src/sandbox/cluster/identity.ts';
 import type { ImageTable } from '../../../src/sandbox/cluster/kubelet/images.ts';
 import { startKubelet } from '../../../src/sandbox/cluster/kubelet/kubelet.ts';
 import { ContainerStatus } from '../../../src/sandbox/cluster/kubelet/pod.ts';
-import { freePorts } from '../../../src/sandbox/layout.ts';
+import { freePort } from '../../../src/sandbox/ports.ts';
 import { Anything, restClient } from '../../../src/sandbox/rest.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 
@@ -28,8 +28,7 @@ export type Seen = z.infer<typeof Seen>;
 /** A control plane and the kubelet, without Tekton: pods are made by hand. */
 export async function node(images: ImageTable = []) {
   const dir = await mkdtemp(join(tmpdir(), 'indexwright-node-'));
-  const [port] = await freePorts(1);
-  const at = await clusterIdentity(dir, port as number);
+  const at = await clusterIdentity(dir, await freePort());
   const tools = { kubernetes: KUBERNETES, tekton: '', pac: '' };
   const plane = controlPlane(at, tools, (name) => join(dir, `${name}.log`));
   const start = () =>

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRegistryClient, type RegistryClient } from '../../../src/registry/client.ts';
-import { freePorts } from '../../../src/sandbox/layout.ts';
+import { freePort } from '../../../src/sandbox/ports.ts';
 import { startRegistry } from '../../../src/sandbox/registry.ts';
 
 const PASSWORD = 'open-sesame-of-the-vault';
@@ -20,7 +20,7 @@ export interface Vault {
 
 export async function startVault(): Promise<Vault> {
   const dir = mkdtempSync(join(tmpdir(), 'indexwright-vault-'));
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const { host, pid, close } = await startRegistry({
     dir,
     port,

@@ -11,6 +11,7 @@ import type { AnyParts, Parts } from '../../../src/sandbox/parts.ts';
 import { type Photograph, photograph } from '../../../src/sandbox/photograph.ts';
 import { type Rest, restClient } from '../../../src/sandbox/rest.ts';
 import { type Sandbox, type SandboxOptions, startRealSandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { seededDirectory } from './seeded.ts';
 
 /** A stored request as clients see it. */
 export const View = z.looseObject({
@@ -70,16 +71,18 @@ interface WorldOptions {
 }
 
 /** Everything a test of whole requests needs: a sandbox with api and `workers` worker processes, short deadlines. */
-export const world = (options: WorldOptions = {}): Promise<World> => worldOf(startSandbox, options);
+export const world = async (options: WorldOptions = {}): Promise<World> =>
+  worldOf(await seededDirectory(), startSandbox, options);
 
 /** The same on a real cluster, of which there can be one at a time. */
-export const realWorld = (options: WorldOptions = {}): Promise<World<RealParts>> => worldOf(startRealSandbox, options);
+export const realWorld = (options: WorldOptions = {}): Promise<World<RealParts>> =>
+  worldOf(mkdtempSync(join(tmpdir(), 'indexwright-e2e-')), startRealSandbox, options);
 
 async function worldOf<Of extends AnyParts>(
+  dir: string,
   start: (options: SandboxOptions) => Promise<Sandbox<Of>>,
   { workers = 1, deadlines = {}, settings }: WorldOptions,
 ): Promise<World<Of>> {
-  const dir = mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
   const sandbox = await start({
     dir,
     service: 'alone',

@@ -4,9 +4,9 @@ import type { ResolvedBundle } from '../../../src/requests/add/bundles.ts';
 import { assertGatingPassed } from '../../../src/requests/add/greenwave.ts';
 import type { Reading } from '../../../src/requests/work.ts';
 import { type Greenwave, startGreenwave } from '../../../src/sandbox/greenwave.ts';
+import { freePort } from '../../../src/sandbox/ports.ts';
 import { createLog } from '../../../src/telemetry/log.ts';
 import { testConfig } from '../../support/config.ts';
-import { freePort } from '../../support/ports.ts';
 
 let greenwave: Greenwave;
 beforeEach(async () => {
