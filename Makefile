@@ -29,7 +29,7 @@ lint: node_modules/.installed
 	@npm exec -- tsc --noEmit
 
 soak: setup ## the long tests: all versions of all real operators, 100,000 random payloads, more hostile images
-	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run test/e2e/sequences test/e2e/outages.test.ts test/e2e/hostile.test.ts \
+	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run test/e2e/sequences test/e2e/kills.test.ts test/e2e/outages.test.ts test/e2e/hostile.test.ts \
 	  test/e2e/direct-commit.test.ts test/api/random.test.ts
 
 image: ## the image by buildah, without any registry; IMAGE=name, BASE_IMAGE=name

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import type { RunningProgram } from '../../src/sandbox/program.ts';
 import { Anything } from '../../src/sandbox/rest.ts';
+import { SOAK } from '../support/soak.ts';
 import { dropWaiting, type Gate, gateAt } from './support/gate.ts';
-import { KILL_MOMENTS } from './support/kill-moments.ts';
+import { KILL_MOMENTS, type KillMoment } from './support/kill-moments.ts';
 import { ADDED, expectPublished, expectUndone, newOperator, operatorsOf } from './support/proof.ts';
 import { type World, world } from './support/world.ts';
 
@@ -59,14 +60,28 @@ async function killAt(gate: Gate): Promise<void> {
 const REFUSED = { status: 403, message: '403 Forbidden: the release is frozen' };
 
 describe('an overwriting add whose worker is killed, and another one started', () => {
-  test.each(KILL_MOMENTS)('before the %s of "%s" is written: is complete', async (moment, name) => {
+  /** One request, its worker killed at each of these moments. */
+  async function killedAt(moments: readonly KillMoment[]): Promise<void> {
     const { operator, bundle, before } = await prepare();
-    const gate = await gateAt(w.databaseUrl, name, moment);
+    const gateOf = ([moment, name]: KillMoment) => gateAt(w.databaseUrl, name, moment);
+    const [first, ...others] = moments as [KillMoment, ...KillMoment[]];
+    let gate = await gateOf(first);
     const request = await w.add({ bundles: [bundle] });
+    for (const next of others) {
+      await killAt(gate);
+      gate = await gateOf(next);
+      worker = await newWorker();
+    }
     await killAt(gate);
     worker = await newWorker();
     await expectPublished(w, await w.end(request), operator, before);
-  });
+  }
+
+  test(`at each of ${KILL_MOMENTS.length} moments in turn: is complete`, () => killedAt(KILL_MOMENTS));
+
+  test.skipIf(!SOAK).each(KILL_MOMENTS)('before the %s of "%s" is written: is complete', (...moment) =>
+    killedAt([moment]),
+  );
 
   test('before it has a lane: is complete', async () => {
     const { operator, bundle, before } = await prepare();
