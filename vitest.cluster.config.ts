@@ -6,6 +6,7 @@ export default defineConfig({
     // The contract suite runs on the imitation, too, by `make test`.
     include: ['test/cluster/**/*.test.ts', 'test/contract/**/*.test.ts'],
     env: { INDEXWRIGHT_CLUSTER: 'real' },
+    setupFiles: ['src/cli/fast-imports.ts'],
     pool: 'forks',
     maxWorkers: 1,
     fileParallelism: false,

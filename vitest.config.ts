@@ -16,6 +16,7 @@ export default defineConfig({
     // On real programs, by `make test-cluster` (vitest.cluster.config.ts).
     exclude: ['test/cluster/**', 'node_modules/**'],
     globalSetup: ['test/support/postgres-global.ts', 'test/support/scratch-global.ts'],
+    setupFiles: ['src/cli/fast-imports.ts'],
     pool: 'forks',
     // One more than the two cores of a small machine: end-to-end tests spend part of their time waiting for others.
     maxWorkers: 3,

@@ -1,3 +1,4 @@
+import './fast-imports.ts';
 import { Command, Option } from 'commander';
 import { describe } from '../errors/failure.ts';
 import { mask } from '../telemetry/secrets.ts';
