@@ -25,7 +25,8 @@ let index: string;
 let repository: string;
 
 beforeAll(async () => {
-  w = await world({ workers: 0, settings: () => ({ bundleRepository: { proposal: 'direct-commit' } }) });
+  const settings = () => ({ bundleRepository: { proposal: 'direct-commit' } });
+  w = await world({ workers: 0, settings, seededBy: 'settings' });
   worker = await w.sandbox.startWorker('worker-1');
   index = `${w.sandbox.at.registry}/${NAME}:${BRANCH}`;
   const lighthouse = `${w.sandbox.at.registry}/examples/lighthouse-bundle:v1.0.0`;

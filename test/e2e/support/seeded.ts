@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import { startSandbox } from '../../../src/sandbox/sandbox.ts';
 
+/** An empty directory for a sandbox; the caller deletes it. */
+export const newDirectory = () => mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
+
 /**
  * A directory to start a sandbox in; the caller deletes it. Its example index is there already where that can be: the
  * sandboxes of one of vitest's workers, one after the other, begin as copies of the first one at the same place. Addresses
@@ -13,7 +16,7 @@ import { startSandbox } from '../../../src/sandbox/sandbox.ts';
 export async function seededDirectory(): Promise<string> {
   const slot = join(inject('scratch'), `worker-${process.env.VITEST_POOL_ID ?? 0}`);
   const [dir, seeded] = [join(slot, 'sandbox'), join(slot, 'seeded')];
-  if (existsSync(dir)) return mkdtempSync(join(tmpdir(), 'indexwright-e2e-'));
+  if (existsSync(dir)) return newDirectory();
   mkdirSync(dir, { recursive: true });
   if (!existsSync(seeded)) {
     const sandbox = await startSandbox({ dir, service: 'alone' });

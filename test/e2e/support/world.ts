@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
@@ -11,7 +10,7 @@ import type { AnyParts, Parts } from '../../../src/sandbox/parts.ts';
 import { type Photograph, photograph } from '../../../src/sandbox/photograph.ts';
 import { type Rest, restClient } from '../../../src/sandbox/rest.ts';
 import { type Sandbox, type SandboxOptions, startRealSandbox, startSandbox } from '../../../src/sandbox/sandbox.ts';
-import { seededDirectory } from './seeded.ts';
+import { newDirectory, seededDirectory } from './seeded.ts';
 
 /** A stored request as clients see it. */
 export const View = z.looseObject({
@@ -68,15 +67,17 @@ interface WorldOptions {
   workers?: number;
   deadlines?: Record<string, number>;
   settings?: SandboxOptions['settings'];
+  /** `settings` when what the sandbox is seeded with depends on them. */
+  seededBy?: 'settings';
 }
 
 /** Everything a test of whole requests needs: a sandbox with api and `workers` worker processes, short deadlines. */
 export const world = async (options: WorldOptions = {}): Promise<World> =>
-  worldOf(await seededDirectory(), startSandbox, options);
+  worldOf(options.seededBy ? newDirectory() : await seededDirectory(), startSandbox, options);
 
 /** The same on a real cluster, of which there can be one at a time. */
 export const realWorld = (options: WorldOptions = {}): Promise<World<RealParts>> =>
-  worldOf(mkdtempSync(join(tmpdir(), 'indexwright-e2e-')), startRealSandbox, options);
+  worldOf(newDirectory(), startRealSandbox, options);
 
 async function worldOf<Of extends AnyParts>(
   dir: string,
