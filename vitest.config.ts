@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { temporaryFolder } from './test/support/memory.ts';
+
+process.env.TMPDIR = temporaryFolder();
 
 /** Whole requests take minutes, all else seconds: what begins last should end soon. */
 class LongestFirst extends BaseSequencer {
