@@ -99,6 +99,8 @@ export async function openWorkspace(
   const gitDir = join(dir, '.git');
   await createRepository(gitDir, mirror, base);
   let head = base;
+  /** The packages of the commit they were last asked for: asked often, and they cannot change. */
+  let listed: { commit: string; packages: string[] } | undefined;
 
   const reading = `Error cloning remote repository for ${remote.url.text}`;
   const pushing = `Error pushing changes to git repo ${remote.url.text}`;
@@ -220,15 +222,20 @@ export async function openWorkspace(
   }
 
   async function listPackages(signal: AbortSignal): Promise<string[]> {
-    const configs = await treeOf(`${head}:configs`, signal);
-    if (configs === null) {
+    const commit = head;
+    if (listed?.commit === commit) return listed.packages;
+    const list = ['ls-tree', '-d', '-z', '--name-only', `${commit}:configs`];
+    const { exitCode, stdout } = await tryGit(remote, list, { ...at, signal });
+    if (exitCode !== 0 && (await treeOf(`${commit}:configs`, signal)) === null) {
       throw new Failure(
         'catalog_directory_missing',
         `Catalogs directory not found in ${remote.url.text}: branch ${branch} has no configs/`,
       );
     }
-    const names = (await run(['ls-tree', '-d', '-z', '--name-only', configs], signal)).split('\0');
-    return names.filter((name) => name !== '' && name !== DEPRECATIONS);
+    const names = (exitCode === 0 ? stdout : await run(list, signal)).split('\0');
+    const packages = names.filter((name) => name !== '' && name !== DEPRECATIONS);
+    listed = { commit, packages };
+    return packages;
   }
 
   async function changedPackages(signal: AbortSignal): Promise<ChangedPackage[]> {

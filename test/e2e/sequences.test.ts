@@ -37,7 +37,14 @@ const FIRST: Record<string, string[]> = {
   'strimzi-kafka-operator': ['0.11.0'],
 };
 
-/** What is added after that, a request each; outside of `make soak` one of each operator. */
+/** Three that are sent at once. */
+const AT_ONCE = [
+  ['kube-green', '0.3.1'],
+  ['limitador-operator', '0.4.0'],
+  ['ndb-operator', '1.6.1'],
+] as const;
+
+/** What else is added after the first, a request each; outside of `make soak` one of each operator. */
 const NEXT: [operator: string, versions: string[], about: string][] = [
   ['apicurio-registry', ['1.1.0-v2.4.12.final'], 'prerelease parts in the version'],
   ['aqua', ['2022.4.16', '2022.4.17'], 'skipRange, then growing skips and no replaces'],
@@ -50,10 +57,7 @@ const NEXT: [operator: string, versions: string[], about: string][] = [
   ['infinispan', ['2.4.0'], 'long skips, the default channel changes'],
   ['konveyor-operator', ['0.2.0-alpha.1'], 'skipRange and a prerelease in a channel of its own'],
   ['kuadrant-operator', ['0.4.0'], 'a second channel becomes the default'],
-  ['kube-green', ['0.3.1'], 'a plain chain'],
-  ['limitador-operator', ['0.4.0'], 'a plain chain'],
   ['mercury-operator', ['1.0.2'], 'dependencies, and channels that replace each other'],
-  ['ndb-operator', ['1.6.1'], 'a plain chain'],
   ['oadp-operator', ['0.2.5', '0.3.0'], 'replaces, skips and skipRange in one bundle'],
   ['project-quay', ['3.12.0'], 'a skipRange that is no range of semantic versions'],
   ['prometheus', ['0.14.0.substitutesfor', '0.15.0', '0.15.0.substitutesfor'], 'bundles that substitute others'],
@@ -98,7 +102,8 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
     });
   });
 
-  for (const [operator, versions, about] of NEXT) {
+  // Outside of `make soak` clickhouse goes on where something of it is deprecated.
+  for (const [operator, versions, about] of NEXT.filter(([operator]) => SOAK || operator !== 'clickhouse')) {
     for (const version of SOAK ? versions : versions.slice(0, 1)) {
       test(`${operator} ${version} (${about})`, async () => {
         await twin.add({ bundles: [await w.bundle(operator, version)], touched: [packageOf(operator)] });
@@ -123,24 +128,19 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   );
 
   test('three sent at once: each stands on the one before', async () => {
-    const sent = [
-      ['authorino-operator', '0.4.1'],
-      ['community-trivy-operator', '2.3.0'],
-      ['kube-green', '0.4.0'],
-    ] as const;
     const specs: string[] = [];
-    for (const [operator, version] of sent) specs.push(await w.bundle(operator, version));
+    for (const [operator, version] of AT_ONCE) specs.push(await w.bundle(operator, version));
     const requests = await Promise.all(specs.map((spec) => twin.request([spec])));
     for (const spec of specs) expect(await twin.alone.add([spec])).toBeNull();
     for (const request of requests) expect(await w.end(request)).toMatchObject({ state: 'complete' });
     await twin.expectEqual(
       'shared',
-      sent.map(([operator]) => packageOf(operator)),
+      AT_ONCE.map(([operator]) => packageOf(operator)),
     );
   });
 
   test('a deprecated bundle and what it replaces go, with the add of a newer one', async () => {
-    const newest = await w.bundle('clickhouse', SOAK ? '0.27.1' : '0.26.2');
+    const newest = await w.bundle('clickhouse', SOAK ? '0.27.1' : '0.26.1');
     const deprecated = await w.bundle('clickhouse', '0.26.0');
     await twin.add({
       bundles: [newest],
@@ -154,9 +154,9 @@ describe.skipIf(noRealBundles)(title, { timeout: 180_000 }, () => {
   });
 
   test('the same version again, as another image: refused in production, an overwrite in stage', async () => {
-    await w.bundle('kube-green', '0.4.0');
+    await w.bundle('kube-green', '0.3.1');
     const rebuilt = await pushBundleImage(await w.sandbox.registryClient(), {
-      bundleDir: join(w.sandbox.layout.dir, 'bundles', 'kube-green', '0.4.0'),
+      bundleDir: join(w.sandbox.layout.dir, 'bundles', 'kube-green', '0.3.1'),
       ref: `${w.sandbox.at.registry}/bundles/kube-green:rebuilt`,
       labels: { rebuilt: 'true' },
     });
