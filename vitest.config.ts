@@ -13,11 +13,32 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Rooms whose tests leave nothing behind in their process; a new one for each file would take longer than they do. */
+const QUICK = [
+  'api',
+  'config',
+  'db',
+  'docs',
+  'errors',
+  'house',
+  'manifests',
+  'onboarding',
+  'requests',
+  'spine',
+  'storage',
+  'telemetry',
+]
+  .concat(['kubernetes', 'pac', 'tekton'].map((part) => `sandbox/${part}`))
+  .map((room) => `test/${room}/**/*.test.ts`);
+// On real programs, by `make test-cluster` (vitest.cluster.config.ts).
+const REAL = ['test/cluster/**', 'node_modules/**'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // On real programs, by `make test-cluster` (vitest.cluster.config.ts).
-    exclude: ['test/cluster/**', 'node_modules/**'],
+    projects: [
+      { extends: true, test: { name: 'quick', include: QUICK, exclude: REAL, isolate: false } },
+      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'], exclude: [...REAL, ...QUICK] } },
+    ],
     globalSetup: ['test/support/postgres-global.ts', 'test/support/scratch-global.ts'],
     setupFiles: ['src/cli/fast-imports.ts'],
     pool: 'forks',
