@@ -56,7 +56,8 @@ export function openMirror(access: { url: string; token: string; stateDir: strin
     const at: GitOptions = { gitDir: path, signal };
     // Any form of --missing keeps git from fetching what it is only asked about.
     const known = await tryGit(remote, ['rev-list', '--no-walk', '--missing=print', sha], at);
-    if (known.exitCode !== 0) {
+    const isNew = known.exitCode !== 0;
+    if (isNew) {
       // By object id and without a target: a fetch that updates refs fails when another process does the same.
       const what = ['--quiet', '--no-tags', '--no-write-fetch-head', '--no-auto-gc', '--filter=blob:none'];
       await git(remote, doing, ['fetch', ...what, 'origin', sha], at);
@@ -65,6 +66,7 @@ export function openMirror(access: { url: string; token: string; stateDir: strin
     await git(remote, doing, ['ls-tree', '-r', '-d', '--name-only', sha], at);
     if (ref === null) return;
     await git(remote, doing, ['update-ref', ref, sha], at);
+    if (!isNew) return;
     // Housekeeping with git's own lock; when it cannot now, a later fetch will. What is promised is never pruned.
     await tryGit(remote, ['-c', 'gc.autoPackLimit=100', '-c', 'gc.autoDetach=false', 'gc', '--auto', '--quiet'], at);
   }
@@ -113,10 +115,26 @@ export async function remoteTip(
   doing: string,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const ref = `refs/heads/${assertBranchName(branch)}`;
-  const out = await git(remote, doing, ['ls-remote', '--quiet', remote.url.git, ref], { gitDir: '/', signal });
-  const line = out.split('\n').find((text) => text.endsWith(`\t${ref}`));
-  return line?.split('\t')[0] ?? null;
+  const [tip = null] = await remoteTips(remote, [branch], doing, signal);
+  return tip;
+}
+
+/** The same for several branches at one moment, in their order. */
+export async function remoteTips(
+  remote: Remote,
+  branches: readonly string[],
+  doing: string,
+  signal: AbortSignal,
+): Promise<(string | null)[]> {
+  const refs = branches.map((branch) => `refs/heads/${assertBranchName(branch)}`);
+  const out = await git(remote, doing, ['ls-remote', '--quiet', remote.url.git, ...refs], { gitDir: '/', signal });
+  const tips = new Map(
+    out.split('\n').map((line) => {
+      const [tip = '', ref = ''] = line.split('\t');
+      return [ref, tip] as const;
+    }),
+  );
+  return refs.map((ref) => tips.get(ref) ?? null);
 }
 
 /** Only trouble of our own is worth a new mirror; a full disk is not. */

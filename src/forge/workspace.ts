@@ -4,7 +4,7 @@ import { Failure } from '../errors/failure.ts';
 import type { Ran } from '../process/run.ts';
 import { mask } from '../telemetry/secrets.ts';
 import { type GitOptions, git, remoteFailure, tryGit } from './git.ts';
-import { type Mirror, PLAIN_ATTRIBUTES, promisorConfig, remoteTip } from './mirror.ts';
+import { type Mirror, PLAIN_ATTRIBUTES, promisorConfig, remoteTip, remoteTips } from './mirror.ts';
 import { assertBranchName, assertRepositoryPath } from './names.ts';
 import { standingCommits } from './standing.ts';
 
@@ -126,6 +126,15 @@ export async function openWorkspace(
     return out.exitCode === 0 ? out.stdout.trim() : null;
   }
 
+  /** The ids of objects, null where there is none. */
+  async function objectsOf(names: readonly string[], signal: AbortSignal): Promise<(string | null)[]> {
+    const out = await run(['cat-file', '--batch-check'], signal, { input: `${names.join('\n')}\n` });
+    return out
+      .trimEnd()
+      .split('\n')
+      .map((line) => (line.endsWith(' missing') ? null : (line.split(' ')[0] ?? null)));
+  }
+
   async function include(paths: readonly string[], signal: AbortSignal): Promise<void> {
     if (paths.length === 0) return;
     const input = `${paths.map(assertRepositoryPath).join('\n')}\n`;
@@ -152,14 +161,15 @@ export async function openWorkspace(
 
   async function commit(change: Commit, signal: AbortSignal) {
     let tree = await stage(signal);
-    const emptied = (await treeOf(`${head}:configs`, signal)) && !(await treeOf(`${tree}:configs`, signal));
-    if (emptied) {
+    const names = [`${head}^{tree}`, `${head}:configs`, `${tree}:configs`];
+    const [whole, before, after] = await objectsOf(names, signal);
+    if (before && !after) {
       // Git keeps no empty folder, and without configs/ the next request would find no catalog.
       await mkdir(join(dir, 'configs'), { recursive: true });
       await writeFile(join(dir, 'configs', '.gitkeep'), '');
       tree = await stage(signal);
     }
-    if (tree === (await treeOf(`${head}^{tree}`, signal))) return null;
+    if (tree === whole) return null;
     const date = `${Math.floor((change.date ?? new Date()).getTime() / 1000)} +0000`;
     const env = {
       GIT_AUTHOR_NAME: change.author.name,
@@ -177,10 +187,10 @@ export async function openWorkspace(
   }
 
   async function push(sourceBranch: string, signal: AbortSignal): Promise<void> {
-    const there = await remoteTip(remote, sourceBranch, pushing, signal);
+    const [there, target] = await remoteTips(remote, [sourceBranch, branch], pushing, signal);
     if (there === head) return;
-    // With the target's newest commit at hand git sends the difference only, also when the target has moved since.
-    await mirror.tip(branch, signal);
+    // With the target's newest commit at hand git sends the difference only.
+    if (target !== base) await mirror.tip(branch, signal);
     const ref = `refs/heads/${assertBranchName(sourceBranch)}`;
     const lease = `--force-with-lease=${ref}:${there ?? ''}`;
     const ran = await tryGit(remote, ['push', '--porcelain', '--no-thin', lease, 'origin', `${head}:${ref}`], {
