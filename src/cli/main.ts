@@ -127,6 +127,9 @@ sandbox
   .argument('[bundle...]', 'bundle pull specs')
   .requiredOption('--ocp <version>', 'OCP version, which is the name of the catalog branch, e.g. v4.19')
   .option('--fbc <dir>', 'folder with a folder for each package that is file-based only')
+  .option('--arches <list>', 'architectures of its image, separated by commas; all four when not given', (text) =>
+    text.split(','),
+  )
   .option('--namespace <name>', 'where its pipelines run, made if it is not there')
   .addOption(
     new Option('--proposal <kind>', 'how its changes are proposed').choices(['merge-request', 'direct-commit']),

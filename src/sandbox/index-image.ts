@@ -29,6 +29,8 @@ export interface IndexToMake {
   ocp: string;
   /** Bundle pull specs; must be readable with the service's credentials. */
   bundles: string[];
+  /** What its image is made for; all architectures of the binary image when absent. */
+  arches?: readonly string[] | undefined;
   /** Folder with a folder for each package that stands in the catalog alone, and not in the database. */
   fbcDir?: string | undefined;
   /** Where its pipelines run; the service's default when absent. */
@@ -81,7 +83,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
       ocpVersion: ocp,
       scope: 'prod',
       binaryImage: index.binaryImage,
-      arches: ARCHES,
+      arches: index.arches ?? ARCHES,
     });
     const context = join(scratch, 'context');
     const fill = async (dir: string) => {

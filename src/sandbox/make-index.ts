@@ -23,11 +23,15 @@ import { ARCHES, binaryImageOf, SEEDED_VERSION } from './service-files.ts';
  */
 export async function makeIndex(
   layout: Layout,
-  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'fbcDir' | 'namespace' | 'proposal'>,
+  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'arches' | 'fbcDir' | 'namespace' | 'proposal'>,
 ): Promise<{ pullSpec: string; catalogRepoUrl: string }> {
-  const { ref, ocp, namespace, proposal } = index;
+  const { ref, ocp, namespace, proposal, arches = ARCHES } = index;
   if (!/^v\d+\.\d+$/.test(ocp)) {
     throw new Failure('request_invalid', `The OCP version must look like v4.19, not "${ocp}"`);
+  }
+  const strange = arches.filter((arch) => !ARCHES.includes(arch));
+  if (strange.length > 0) {
+    throw new Failure('request_invalid', `Binary images are for ${ARCHES.join(', ')}, not for ${strange.join(', ')}`);
   }
   const { path } = layout;
   const config = loadConfig(path('config.yaml'));

@@ -92,7 +92,7 @@ describe.skipIf(noRealBundles)(
         for (const version of versions) specs.push(await w.bundle(operator, version));
       }
       const ref = `compared/index:${OCP}`;
-      await w.index(ref, OCP, specs, folderOf(FILE_BASED));
+      await w.index(ref, OCP, specs, { fbcDir: folderOf(FILE_BASED), arches: ['amd64'] });
       index = comparedIndex(w, { ref, ocp: OCP });
       await index.database('shared', async (path) => {
         alone = await opmAlone(w, OPM, path);

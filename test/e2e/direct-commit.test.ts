@@ -31,7 +31,13 @@ beforeAll(async () => {
   index = `${w.sandbox.at.registry}/${NAME}:${BRANCH}`;
   const lighthouse = `${w.sandbox.at.registry}/examples/lighthouse-bundle:v1.0.0`;
   const bundles = [await (await w.sandbox.registryClient()).resolve(lighthouse)];
-  const made = await makeIndex(w.sandbox.layout, { ref: index, ocp: BRANCH, bundles, proposal: 'direct-commit' });
+  const made = await makeIndex(w.sandbox.layout, {
+    ref: index,
+    ocp: BRANCH,
+    bundles,
+    arches: ['amd64'],
+    proposal: 'direct-commit',
+  });
   repository = made.catalogRepoUrl;
 });
 afterAll(() => w?.close());

@@ -63,7 +63,10 @@ beforeAll(async () => {
     },
   };
   const lighthouse = await stage.client.resolve(`${at.registry}/examples/lighthouse-bundle:v1.0.0`);
-  index = await here.index('catalogs/hostile-index:v4.19', 'v4.19', [lighthouse], fileBasedBeacon());
+  index = await here.index('catalogs/hostile-index:v4.19', 'v4.19', [lighthouse], {
+    fbcDir: fileBasedBeacon(),
+    arches: ['amd64'],
+  });
   before = await here.photograph();
   projectBefore = readdirSync('.').sort();
 });

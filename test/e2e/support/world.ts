@@ -44,7 +44,7 @@ export interface World<Of extends AnyParts = Parts> {
   /** A real bundle of ../shared/data/bundles as an image, by digest. */
   bundle(operator: string, version: string): Promise<string>;
   /** A new index in the sandbox, `namespace/name:tag`, by tag; `fbcDir` holds packages that are file-based only. */
-  index(name: string, ocp: string, bundles?: string[], fbcDir?: string): Promise<string>;
+  index(name: string, ocp: string, bundles?: string[], more?: { fbcDir?: string; arches?: string[] }): Promise<string>;
   gitlab: Rest;
   /** Path of a project in GitLab's API, of the seeded catalog unless told otherwise. */
   project(repositoryUrl?: string): string;
@@ -155,8 +155,8 @@ async function worldOf<Of extends AnyParts>(
       const ref = `${at.registry}/bundles/${operator}:v${version.replaceAll('+', '_')}`;
       return pushBundleImage(client, { bundleDir: join(to, version), ref });
     },
-    async index(name, ocp, bundles = [], fbcDir) {
-      await makeIndex(layout, { ref: name, ocp, bundles, fbcDir });
+    async index(name, ocp, bundles = [], more = {}) {
+      await makeIndex(layout, { ref: name, ocp, bundles, ...more });
       return `${at.registry}/${name}`;
     },
     project: (repositoryUrl = seeded.catalogRepoUrl) =>
