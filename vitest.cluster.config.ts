@@ -6,6 +6,7 @@ export default defineConfig({
     // The contract suite runs on the imitation, too, by `make test`.
     include: ['test/cluster/**/*.test.ts', 'test/contract/**/*.test.ts'],
     env: { INDEXWRIGHT_CLUSTER: 'real' },
+    globalSetup: ['test/support/scratch-global.ts'],
     setupFiles: ['src/cli/fast-imports.ts'],
     pool: 'forks',
     maxWorkers: 1,
