@@ -57,7 +57,7 @@ function confined(image: Image, command: readonly string[], { shared = [], mount
   const variables = [...image.config.Env, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)];
   return [
     ...['--ro-bind', image.root, '/', '--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/tmp'],
-    ...Object.entries(mounted).flatMap(([from, to]) => ['--bind', from, to]),
+    ...Object.entries(mounted).flatMap(([from, to]) => [...openParents(to), '--bind', from, to]),
     ...shared.flatMap((path) => ['--bind', path, path]),
     ...['--unshare-pid', '--die-with-parent', '--chdir', image.config.WorkingDir, '--clearenv'],
     ...variables.flatMap((variable) => {
@@ -68,6 +68,12 @@ function confined(image: Image, command: readonly string[], { shared = [], mount
     ...['/usr/bin/setpriv', '--reuid', String(UID), '--regid', '0', '--clear-groups', '--inh-caps=-all'],
     ...['--no-new-privs', '--', ...command],
   ];
+}
+
+/** The folders above a path, which bubblewrap would make for their owner alone. */
+function openParents(path: string): string[] {
+  const names = path.split('/').slice(1, -1);
+  return names.flatMap((_, at) => ['--perms', '0755', '--dir', `/${names.slice(0, at + 1).join('/')}`]);
 }
 
 /** Runs a command of the image to its end and gives what it says; @throws Error with its output when it fails */
