@@ -2,7 +2,7 @@ import { type ResolveFnOutput, registerHooks } from 'node:module';
 
 /**
  * Node 24 parses the whole `exports` of a package again for each of its modules. Those of drizzle-orm are 180 kB and 108
- * modules are loaded of it: two thirds of the time the service took to start. So what these modules are is told here.
+ * modules are loaded of it: half of the time the service took to start. So what these modules are is told here.
  */
 const OF_DRIZZLE = /\/node_modules\/drizzle-orm\/.*\.js$/;
 const known = new Map<string, ResolveFnOutput>();

@@ -128,13 +128,8 @@ export async function remoteTips(
 ): Promise<(string | null)[]> {
   const refs = branches.map((branch) => `refs/heads/${assertBranchName(branch)}`);
   const out = await git(remote, doing, ['ls-remote', '--quiet', remote.url.git, ...refs], { gitDir: '/', signal });
-  const tips = new Map(
-    out.split('\n').map((line) => {
-      const [tip = '', ref = ''] = line.split('\t');
-      return [ref, tip] as const;
-    }),
-  );
-  return refs.map((ref) => tips.get(ref) ?? null);
+  const lines = out.split('\n');
+  return refs.map((ref) => lines.find((line) => line.endsWith(`\t${ref}`))?.split('\t')[0] ?? null);
 }
 
 /** Only trouble of our own is worth a new mirror; a full disk is not. */

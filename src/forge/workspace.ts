@@ -121,18 +121,17 @@ export async function openWorkspace(
     return (await run(['write-tree', '--missing-ok'], signal)).trim();
   }
 
-  async function treeOf(path: string, signal: AbortSignal): Promise<string | null> {
-    const out = await tryGit(remote, ['rev-parse', '--verify', '--quiet', path], { ...at, signal });
-    return out.exitCode === 0 ? out.stdout.trim() : null;
+  /** The ids of objects, null where there is none. */
+  async function objectsAt(names: readonly string[], signal: AbortSignal): Promise<(string | null)[]> {
+    // Nothing but the id is asked for: what is promised is not fetched for it.
+    const out = await run(['cat-file', '--batch-check=%(objectname)'], signal, { input: `${names.join('\n')}\n` });
+    const lines = out.trimEnd().split('\n');
+    return lines.map((line) => (line.endsWith(' missing') ? null : line));
   }
 
-  /** The ids of objects, null where there is none. */
-  async function objectsOf(names: readonly string[], signal: AbortSignal): Promise<(string | null)[]> {
-    const out = await run(['cat-file', '--batch-check'], signal, { input: `${names.join('\n')}\n` });
-    return out
-      .trimEnd()
-      .split('\n')
-      .map((line) => (line.endsWith(' missing') ? null : (line.split(' ')[0] ?? null)));
+  async function objectAt(name: string, signal: AbortSignal): Promise<string | null> {
+    const [id = null] = await objectsAt([name], signal);
+    return id;
   }
 
   async function include(paths: readonly string[], signal: AbortSignal): Promise<void> {
@@ -142,7 +141,7 @@ export async function openWorkspace(
   }
 
   async function readAtBase(path: string, signal: AbortSignal): Promise<string | null> {
-    const object = await treeOf(`${base}:${assertRepositoryPath(path)}`, signal);
+    const object = await objectAt(`${base}:${assertRepositoryPath(path)}`, signal);
     return object === null ? null : await run(['cat-file', 'blob', object], signal);
   }
 
@@ -162,7 +161,7 @@ export async function openWorkspace(
   async function commit(change: Commit, signal: AbortSignal) {
     let tree = await stage(signal);
     const names = [`${head}^{tree}`, `${head}:configs`, `${tree}:configs`];
-    const [whole, before, after] = await objectsOf(names, signal);
+    const [whole, before, after] = await objectsAt(names, signal);
     if (before && !after) {
       // Git keeps no empty folder, and without configs/ the next request would find no catalog.
       await mkdir(join(dir, 'configs'), { recursive: true });
@@ -234,22 +233,21 @@ export async function openWorkspace(
   async function listPackages(signal: AbortSignal): Promise<string[]> {
     const commit = head;
     if (listed?.commit === commit) return listed.packages;
-    const list = ['ls-tree', '-d', '-z', '--name-only', `${commit}:configs`];
-    const { exitCode, stdout } = await tryGit(remote, list, { ...at, signal });
-    if (exitCode !== 0 && (await treeOf(`${commit}:configs`, signal)) === null) {
+    const configs = await objectAt(`${commit}:configs`, signal);
+    if (configs === null) {
       throw new Failure(
         'catalog_directory_missing',
         `Catalogs directory not found in ${remote.url.text}: branch ${branch} has no configs/`,
       );
     }
-    const names = (exitCode === 0 ? stdout : await run(list, signal)).split('\0');
+    const names = (await run(['ls-tree', '-d', '-z', '--name-only', configs], signal)).split('\0');
     const packages = names.filter((name) => name !== '' && name !== DEPRECATIONS);
     listed = { commit, packages };
     return packages;
   }
 
   async function changedPackages(signal: AbortSignal): Promise<ChangedPackage[]> {
-    const [before, after] = [await treeOf(`${base}:configs`, signal), await treeOf(`${head}:configs`, signal)];
+    const [before, after] = await objectsAt([`${base}:configs`, `${head}:configs`], signal);
     if (before === after) return [];
     // One level deep: a folder's id tells whether anything in it differs.
     const out = await run(
