@@ -20,7 +20,6 @@ import { createRegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { type Layout, writePrivate } from './layout.ts';
-import { ARCHES } from './service-files.ts';
 
 export interface IndexToMake {
   /** `registry/namespace/name:tag` */
@@ -29,8 +28,8 @@ export interface IndexToMake {
   ocp: string;
   /** Bundle pull specs; must be readable with the service's credentials. */
   bundles: string[];
-  /** What its image is made for; all architectures of the binary image when absent. */
-  arches?: readonly string[] | undefined;
+  /** What its image is made for. */
+  arches: readonly string[];
   /** Folder with a folder for each package that stands in the catalog alone, and not in the database. */
   fbcDir?: string | undefined;
   /** Where its pipelines run; the service's default when absent. */
@@ -83,7 +82,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
       ocpVersion: ocp,
       scope: 'prod',
       binaryImage: index.binaryImage,
-      arches: index.arches ?? ARCHES,
+      arches: index.arches,
     });
     const context = join(scratch, 'context');
     const fill = async (dir: string) => {

@@ -17,13 +17,15 @@ import { ARCHES, binaryImageOf, SEEDED_VERSION } from './service-files.ts';
  * prepared, then filled: catalog branch, artifact, image.
  *
  * @param index.ref `namespace/name:tag`, with or without the sandbox's registry in front
+ * @param index.arches all of the binary image when absent
  * @param index.namespace where its pipelines run; the sandbox's own when absent
  * @param index.fbcDir folder with a folder for each package that the index has as file-based catalog only
  * @returns the index by digest, and its repository
  */
 export async function makeIndex(
   layout: Layout,
-  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'arches' | 'fbcDir' | 'namespace' | 'proposal'>,
+  index: Pick<IndexToMake, 'ref' | 'ocp' | 'bundles' | 'fbcDir' | 'namespace' | 'proposal'> &
+    Partial<Pick<IndexToMake, 'arches'>>,
 ): Promise<{ pullSpec: string; catalogRepoUrl: string }> {
   const { ref, ocp, namespace, proposal, arches = ARCHES } = index;
   if (!/^v\d+\.\d+$/.test(ocp)) {
@@ -46,6 +48,7 @@ export async function makeIndex(
   const catalogRepoUrl = await prepareRepository(wanted, () => {});
   const pullSpec = await makeIndexImage(layout, {
     ...index,
+    arches,
     ref: full,
     binaryImage,
     catalogRepoUrl,

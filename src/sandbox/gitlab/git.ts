@@ -117,27 +117,25 @@ export async function commitOf(repository: string, name: string): Promise<string
       ? [name]
       : [`refs/heads/${name}`, `refs/tags/${name}`, name];
   for (const candidate of tries) {
-    const loose = await looseRef(repository, candidate);
-    if (loose !== undefined) return loose;
-    const { code, stdout } = await git(repository, ['rev-parse', '--verify', '--quiet', `${candidate}^{commit}`]);
-    if (code === 0) return stdout.toString().trim();
+    const commit = await peel(repository, candidate);
+    if (commit !== undefined) return commit;
   }
   return undefined;
 }
 
-/** The commit of a branch from the file that git keeps for it, if there is one, without a process. */
-async function looseRef(repository: string, ref: string): Promise<string | undefined> {
-  if (!/^refs\/heads\/[\w./-]+$/.test(ref) || ref.includes('..')) return undefined;
-  const text = await readFile(join(repository, ref), 'utf8').catch(() => '');
-  return /^[0-9a-f]{40}\n$/.test(text) ? text.trim() : undefined;
+/** The commit of a full ref or an id; that of a branch from the file that git keeps for it, if there is one, without a process. */
+async function peel(repository: string, name: string): Promise<string | undefined> {
+  if (/^refs\/heads\/[\w./-]+$/.test(name) && !name.includes('..')) {
+    const text = await readFile(join(repository, name), 'utf8').catch(() => '');
+    if (/^[0-9a-f]{40}\n$/.test(text)) return text.trim();
+  }
+  const { code, stdout } = await git(repository, ['rev-parse', '--verify', '--quiet', `${name}^{commit}`]);
+  return code === 0 ? stdout.toString().trim() : undefined;
 }
 
 /** The commit at the tip of a branch; undefined when the branch is not there. */
-export async function branchTip(repository: string, branch: string): Promise<string | undefined> {
-  const loose = await looseRef(repository, `refs/heads/${branch}`);
-  if (loose !== undefined) return loose;
-  const { code, stdout } = await git(repository, ['rev-parse', '--verify', '--quiet', `refs/heads/${branch}`]);
-  return code === 0 ? stdout.toString().trim() : undefined;
+export function branchTip(repository: string, branch: string): Promise<string | undefined> {
+  return peel(repository, `refs/heads/${branch}`);
 }
 
 /** Best common ancestor; undefined for unrelated histories. */
