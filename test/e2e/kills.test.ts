@@ -61,10 +61,9 @@ const REFUSED = { status: 403, message: '403 Forbidden: the release is frozen' }
 
 describe('an overwriting add whose worker is killed, and another one started', () => {
   /** One request, its worker killed at each of these moments. */
-  async function killedAt(moments: readonly KillMoment[]): Promise<void> {
+  async function killedAt([first, ...others]: [KillMoment, ...KillMoment[]]): Promise<void> {
     const { operator, bundle, before } = await prepare();
     const gateOf = ([moment, name]: KillMoment) => gateAt(w.databaseUrl, name, moment);
-    const [first, ...others] = moments as [KillMoment, ...KillMoment[]];
     let gate = await gateOf(first);
     const request = await w.add({ bundles: [bundle] });
     for (const next of others) {

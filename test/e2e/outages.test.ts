@@ -104,12 +104,6 @@ const parts = () => w.sandbox.parts;
 const building = (request: View) => w.reason(request, /^Waiting on KONFLUX build$/);
 /** New runs are made and wait, so that something can happen while the image is built. */
 const holdBuilds = () => parts().pipelinesAsCode.now.faults.hold();
-const queued = async (request: View) => {
-  const { progress } = z
-    .looseObject({ progress: z.string().optional() })
-    .parse((await step(request, 'build'))?.notes ?? {});
-  return progress === 'queued';
-};
 const releaseBuilds = () => parts().pipelinesAsCode.now.faults.release();
 
 type Stoppable = 'registry' | 'gitlab';
@@ -148,7 +142,7 @@ describe('a part comes back in time', () => {
     faults.inject({ resource: 'pipelineruns', verb: 'list' }, { kind: 'drop' }, 3);
     holdBuilds();
     await parts().gitlab.start();
-    await expect.poll(() => queued(request), LONG).toBe(true);
+    await expect.poll(async () => (await step(request, 'build'))?.notes, LONG).toMatchObject({ progress: 'queued' });
     faults.inject({ resource: 'pipelineruns' }, { kind: 'drop' }, 4);
     faults.eachWatch((watch) => watch.reset());
     gate = await gateAt(w.databaseUrl, 'stage', 'intent');

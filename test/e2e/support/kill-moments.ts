@@ -6,7 +6,7 @@ const STEPS = ['artifact', 'propose', 'build', 'stage', 'merge', 'publish'];
 export type KillMoment = [Moment, string];
 
 /** Between each pair of writes of an overwriting add: where a worker may die and another must go on. */
-export const KILL_MOMENTS: KillMoment[] = [
+export const KILL_MOMENTS: [KillMoment, ...KillMoment[]] = [
   ['report', 'Checking if bundles are already present in index image'],
   ...STEPS.flatMap((step): KillMoment[] => [
     ['intent', step],
