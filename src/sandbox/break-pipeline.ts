@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Document, parseAllDocuments } from 'yaml';
+import { type Document, isSeq, parseAllDocuments, type YAMLMap } from 'yaml';
 import { pushBranchContent } from '../onboarding/branch.ts';
 
 /** The catalog branch whose pipeline is changed, and who pushes the commit. */
@@ -11,13 +11,17 @@ export interface PipelineChange {
 }
 
 /**
- * Adds a task that refuses everything to the pipeline of a catalog branch, by a commit, as a team would add a policy
- * check of its own.
+ * Puts a task that refuses everything before the tasks of a catalog branch's pipeline, by a commit, as a team would add
+ * a policy check of its own.
  */
 export function breakPipeline(change: PipelineChange): Promise<void> {
-  return changePipeline(change, 'Check the policy before the build', (run) =>
-    run.addIn(['spec', 'pipelineSpec', 'tasks'], run.createNode(REFUSING_TASK)),
-  );
+  return changePipeline(change, 'Check the policy before the build', (run) => {
+    const tasks = run.getIn(['spec', 'pipelineSpec', 'tasks']);
+    if (!isSeq<YAMLMap>(tasks)) throw new Error('a PipelineRun without tasks of its own cannot be given one');
+    // Beside the others, it would be chance how many of them have begun when it fails.
+    for (const task of tasks.items) if (!task.has('runAfter')) task.set('runAfter', run.createNode([POLICY.name]));
+    tasks.add(run.createNode(POLICY));
+  });
 }
 
 /** Changes the PipelineRun templates of a catalog branch by a commit. @param edit changes the document it is given */
@@ -41,7 +45,7 @@ export async function changePipeline(
   });
 }
 
-const REFUSING_TASK = {
+const POLICY = {
   name: 'policy',
   taskSpec: {
     steps: [
