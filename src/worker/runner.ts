@@ -31,7 +31,8 @@ const QUERY_TIMEOUT = 15_000;
 /**
  * Runs jobs until stopped, through restarts of the database. graphile-worker 0.18 is tamed as feasibility.md §3
  * measured: batching off (else finished jobs stay locked), a nudge when a named queue is freed (else it waits a whole
- * poll), a new runner whenever one ends by itself, and our own pulse for crashed workers.
+ * poll), a new runner whenever one ends by itself or its jobs have ended after it lost the database, and our own pulse
+ * for crashed workers.
  */
 export function startRunner(options: RunnerOptions): Runner {
   const stopping = new AbortController();
@@ -65,6 +66,7 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
   pgPool.on('connect', (client) => client.on('error', (err) => log.debug({ err }, 'connection lost')));
 
   const lost = new AbortController();
+  const jobs = new Jobs(tasks(AbortSignal.any([lost.signal, stopping])), lost.signal);
   const events = new EventEmitter() as WorkerEvents;
   const pulses: Promise<() => void>[] = [];
   events.on('pool:create', ({ workerPool }) => {
@@ -80,6 +82,9 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
       for (const delay of [5, 25]) setTimeout(nudgeOnce, delay);
     };
     events.on('job:complete', ({ job }) => job.job_queue_id !== null && nudge());
+    events.on('pool:fatalError', ({ error }) =>
+      lost.abort(new Error('the end of a job could not be written down', { cause: error })),
+    );
     const pulse = holdPulse(databaseUrl, workerPool.id, () =>
       lost.abort(new Error('the database connection was lost')),
     );
@@ -99,7 +104,7 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
       pgPool,
       concurrency,
       events,
-      taskList: tasks(AbortSignal.any([lost.signal, stopping])),
+      taskList: jobs.tasks,
       noHandleSignals: true,
       pollInterval: 250,
       logger: new Logger(
@@ -118,7 +123,7 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
     ending.addEventListener('abort', stop);
     // Either may have come while the runner was starting.
     if (ending.aborted) stop();
-    await runner.promise;
+    await Promise.race([runner.promise, jobs.over]);
   } finally {
     onState('waiting');
     stopSweeping();
@@ -126,5 +131,34 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
     for (const pulse of pulses) await pulse.then((release) => release()).catch(() => {});
     // Not waited for: on a line that is dead it would never end.
     pgPool.end().catch(() => {});
+  }
+}
+
+/** The jobs of one run of graphile-worker. */
+class Jobs {
+  readonly tasks: TaskList;
+  /**
+   * When the run's right to work is lost and its last job has ended. graphile-worker's own promise may not come then: a
+   * failed completion and another one after it make it wait for ever, and a worker that met a closing database sleeps
+   * and takes jobs later.
+   */
+  readonly over: Promise<void>;
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(tasks: TaskList, lost: AbortSignal) {
+    this.tasks = Object.fromEntries(
+      Object.entries(tasks).map(([name, task = () => {}]) => [
+        name,
+        async (payload, helpers) => {
+          lost.throwIfAborted();
+          const job = Promise.resolve(task(payload, helpers));
+          this.#running.add(job);
+          await job.finally(() => this.#running.delete(job));
+        },
+      ]),
+    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    lost.addEventListener('abort', () => void Promise.allSettled(this.#running).then(() => resolve()));
+    this.over = promise;
   }
 }

@@ -127,4 +127,24 @@ describe('the runner', () => {
     await runner.stop();
     expect([...new Set(runner.numbers)]).toEqual([1, 2]);
   });
+
+  test('goes on after the ends of jobs could not be written down', async () => {
+    await query('create sequence refused');
+    await query(`create function refuse() returns trigger language plpgsql as
+      $$ begin perform nextval('refused'); raise 'not now'; end $$`);
+    await query(
+      'create trigger refuse before delete on graphile_worker._private_jobs for each row execute function refuse()',
+    );
+    const refusals = async () => {
+      const [row] = await query('select case when is_called then last_value::int else 0 end as count from refused');
+      return row?.count as number;
+    };
+    for (let number = 1; number <= 4; number += 1) await addJob(number, null);
+    // One end after the other is refused while the last job is still at work.
+    const runner = counting((number) => expect.poll(refusals, { timeout: 30_000 }).toBeGreaterThanOrEqual(number - 1));
+    await runner.reached(4);
+    await query('drop trigger refuse on graphile_worker._private_jobs');
+    await expect.poll(() => query('select id from graphile_worker._private_jobs'), { timeout: 30_000 }).toEqual([]);
+    await runner.stop();
+  });
 });
