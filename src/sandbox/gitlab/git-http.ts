@@ -78,12 +78,13 @@ export async function answerGit(
   if (project === undefined || !mayRead(world, identity?.user, project)) {
     return plain(404, "The project you were looking for could not be found or you don't have permission to view it.");
   }
-  if (!pushing) return serveFetch(world, project, call.service, request, query, identity?.user);
+  const asked = { project, service: call.service, request, query };
+  if (!pushing) return serveFetch(world, { ...asked, user: identity?.user });
   if (identity === undefined || levelOf(world, identity.user, project) < DEVELOPER) {
     return plain(403, 'You are not allowed to push code to this project.');
   }
   if (project.archived) return plain(403, "You can't push code to a read-only GitLab instance.");
-  return push(world, project, call.service, request, query, identity.user);
+  return push(world, { ...asked, user: identity.user });
 }
 
 /** Any user name goes, the token is the password; a Bearer token works too. */
@@ -101,23 +102,25 @@ function basicIdentity(world: World, request: IncomingMessage): Identity | 'wron
   return identity === undefined || typeof identity === 'string' ? 'wrong' : identity;
 }
 
+/** A git request that is allowed, and whose it is; nobody's where the project is open to everybody. */
+interface Exchange<U extends User | undefined = User | undefined> {
+  project: Project;
+  service: string;
+  request: IncomingMessage;
+  query: URLSearchParams;
+  user: U;
+}
+
 /** Per server: what git can do, as version 2 of its protocol begins; no ref of any repository is in it. */
 const greetings = new WeakMap<World, Buffer>();
 
-async function serveFetch(
-  world: World,
-  project: Project,
-  service: string,
-  request: IncomingMessage,
-  query: URLSearchParams,
-  user: User | undefined,
-): Promise<Reply> {
-  if (service !== 'info/refs' || request.headers['git-protocol'] !== 'version=2')
-    return backend(world, project, service, request, query, user);
+async function serveFetch(world: World, exchange: Exchange): Promise<Reply> {
+  if (exchange.service !== 'info/refs' || exchange.request.headers['git-protocol'] !== 'version=2')
+    return backend(world, exchange);
   const known = greetings.get(world);
   const headers = { 'Content-Type': 'application/x-git-upload-pack-advertisement', 'Cache-Control': 'no-cache' };
   if (known !== undefined) return { status: 200, headers, raw: known };
-  const reply = await backend(world, project, service, request, query, user);
+  const reply = await backend(world, exchange);
   if (reply.status === 200 && reply.raw instanceof Readable) {
     const raw = await buffer(reply.raw);
     greetings.set(world, raw);
@@ -127,15 +130,9 @@ async function serveFetch(
 }
 
 /** A push: the rules go to the hooks by environment, the hooks tell which refs have moved by a file. */
-async function push(
-  world: World,
-  project: Project,
-  service: string,
-  request: IncomingMessage,
-  query: URLSearchParams,
-  user: User,
-): Promise<Reply> {
-  if (service === 'info/refs') return backend(world, project, service, request, query, user);
+async function push(world: World, exchange: Exchange<User>): Promise<Reply> {
+  const { project, user } = exchange;
+  if (exchange.service === 'info/refs') return backend(world, exchange);
   const scratch = await mkdtemp(join(world.dir, 'push-'));
   const moved = join(scratch, 'moved');
   await writeFile(moved, '');
@@ -149,7 +146,7 @@ async function push(
     if (moves.length > 0) await world.alone(project, () => refsMoved(world, project, user, moves));
   };
   const env = { ...pushRules(world, project, user), GITLAB_MOVED: moved };
-  return backend(world, project, service, request, query, user, { env, finish });
+  return backend(world, exchange, { env, finish });
 }
 
 /** What the pre-receive hook needs to know; patterns one a line. */
@@ -181,11 +178,7 @@ export function endGitChildren(world: World): void {
 
 function backend(
   world: World,
-  project: Project,
-  service: string,
-  request: IncomingMessage,
-  query: URLSearchParams,
-  user: User | undefined,
+  { project, service, request, query, user }: Exchange,
   more: { env?: Record<string, string>; finish?: () => Promise<void> } = {},
 ): Promise<Reply> {
   const header = (name: string) => String(request.headers[name] ?? '');
