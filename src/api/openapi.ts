@@ -1,25 +1,5 @@
-import { operations } from './operations.ts';
+import { type Operation, operations } from './operations.ts';
 import { type JsonSchema, jsonSchemas } from './schemas.ts';
-
-export interface Content {
-  [mediaType: string]: { schema: JsonSchema };
-}
-
-export interface Parameter {
-  name: string;
-  in: 'path' | 'query' | 'header';
-  required: boolean;
-  schema: JsonSchema;
-  description?: string;
-}
-
-export interface Operation {
-  summary: string;
-  responses: Record<string, { description: string; content?: Content }>;
-  parameters?: Parameter[];
-  requestBody?: { required: true; content: Content };
-  security?: Record<string, string[]>[];
-}
 
 export interface OpenApi {
   openapi: string;

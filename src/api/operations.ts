@@ -1,8 +1,27 @@
 import { TIMES } from '../db/list.ts';
 import { REQUEST_TYPES } from '../requests/all.ts';
 import { BATCHES } from '../requests/batches.ts';
-import type { Operation, Parameter } from './openapi.ts';
 import { type JsonSchema, pascal, reference } from './schemas.ts';
+
+interface Content {
+  [mediaType: string]: { schema: JsonSchema };
+}
+
+interface Parameter {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required: boolean;
+  schema: JsonSchema;
+  description?: string;
+}
+
+export interface Operation {
+  summary: string;
+  responses: Record<string, { description: string; content?: Content }>;
+  parameters?: Parameter[];
+  requestBody?: { required: true; content: Content };
+  security?: Record<string, string[]>[];
+}
 
 /** One method of one path of the description. */
 export interface DescribedOperation extends Operation {

@@ -1,4 +1,5 @@
-import type { OpenApi, Operation } from './openapi.ts';
+import type { OpenApi } from './openapi.ts';
+import type { Operation } from './operations.ts';
 import type { JsonSchema } from './schemas.ts';
 
 const STYLE = `

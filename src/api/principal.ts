@@ -4,15 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { fail, TEXTS } from './answers.ts';
 import type { BearerHolderOf } from './bearer.ts';
-import { holds, type Role } from './roles.ts';
-
-/** Who calls. */
-export interface Identity {
-  /** The principal, verbatim; null = anonymous (rest-api.md §7.1). */
-  user: string | null;
-  /** Groups of a token; none for principals named by a proxy. */
-  groups: readonly string[];
-}
+import { holds, type Identity, type Role } from './roles.ts';
 
 /** Fails with 401 for a bearer token that is not accepted: whoever shows one is never taken for somebody else. */
 export type IdentityOf = (c: Context) => Promise<Identity>;

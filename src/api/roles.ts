@@ -1,5 +1,12 @@
 import type { Config } from '../config/schema.ts';
-import type { Identity } from './principal.ts';
+
+/** Who calls. */
+export interface Identity {
+  /** The principal, verbatim; null = anonymous (rest-api.md §7.1). */
+  user: string | null;
+  /** Groups of a token; none for principals named by a proxy. */
+  groups: readonly string[];
+}
 
 export type Role = 'submit' | 'overwrite' | 'worker' | 'admin';
 

@@ -9,7 +9,8 @@ import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
 import type { Caller, RequestType } from '../requests/type.ts';
 import { jsonText } from './answers.ts';
 import { type Body, readJsonBody } from './body.ts';
-import { checkRole, type Identity, requireRole } from './principal.ts';
+import { checkRole, requireRole } from './principal.ts';
+import type { Identity } from './roles.ts';
 import { answerObjects, baseOf, type Service } from './service.ts';
 
 /** What a POST asks for, after its checks. */

@@ -1,5 +1,4 @@
 import { Failure } from '../errors/failure.ts';
-import type { ClusterConfig, Config } from './schema.ts';
 
 /** Where a repository's pipelines run, as its entry says; what it leaves out is the default. */
 export interface Place {
@@ -12,17 +11,21 @@ export interface Place {
  *
  * @throws Failure `configuration_invalid` when no cluster has the name
  */
-export function clusterAt(config: Pick<Config, 'cluster' | 'clusters'>, place: Place): ClusterConfig {
-  const { cluster: name, namespace } = place;
-  const found = name === undefined ? config.cluster : config.clusters.find((cluster) => cluster.name === name);
+export function clusterAt<Cluster extends { name?: string; namespace: string }>(
+  { cluster, clusters }: { cluster: Cluster; clusters: readonly Cluster[] },
+  { cluster: name, namespace }: Place,
+): Cluster {
+  const found = name === undefined ? cluster : clusters.find((one) => one.name === name);
   if (found === undefined) throw new Failure('configuration_invalid', unknown(name ?? ''));
   return { ...found, namespace: namespace ?? found.namespace };
 }
 
 /** Names that stand twice, and names nobody has: where, and what is wrong. */
-export function clusterMistakes(
-  config: Pick<Config, 'clusters' | 'catalogs' | 'bundleRepository'>,
-): [path: (string | number)[], message: string][] {
+export function clusterMistakes(config: {
+  clusters: readonly { name: string }[];
+  catalogs: readonly Place[];
+  bundleRepository?: Place | undefined;
+}): [path: (string | number)[], message: string][] {
   const names = config.clusters.map(({ name }) => name);
   const twice = names.flatMap((name, at): [(string | number)[], string][] =>
     names.indexOf(name) === at ? [] : [[['clusters', at, 'name'], `there are two clusters ${name}`]],

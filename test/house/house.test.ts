@@ -51,6 +51,16 @@ test('imports go down', () => {
   expect(upward).toEqual([]);
 });
 
+test('no file imports itself over others, not even for types', () => {
+  let left = imports;
+  for (let before = Number.POSITIVE_INFINITY; left.length < before; ) {
+    before = left.length;
+    const importing = new Set(left.map(({ file }) => file));
+    left = left.filter(({ target }) => importing.has(target));
+  }
+  expect(left).toEqual([]);
+});
+
 test('only the command line knows the sandbox', () => {
   const strangers = imports.filter(
     ({ file, target }) => roomOf(target) === 'sandbox' && !['sandbox', 'cli'].includes(roomOf(file)),

@@ -5,20 +5,9 @@ import { z } from 'zod';
 import { registerSecret } from '../../telemetry/secrets.ts';
 import type { Call } from './call.ts';
 import { RESOURCES } from './object.ts';
-import { boundRules } from './rbac.ts';
+import { boundRules, Rule } from './rbac.ts';
 import { Refusal } from './refusal.ts';
 import type { Store } from './store.ts';
-
-const Rule = z.object({
-  verbs: z.array(z.string()),
-  groups: z.array(z.string()),
-  /** `pods`, `pods/log`, `*`. */
-  resources: z.array(z.string()),
-  /** Namespaces the rule holds in; `*` for all and for what has no namespace. */
-  namespaces: z.array(z.string()),
-});
-/** Who may do what where: a Role and its RoleBindings in one. */
-export type Rule = z.infer<typeof Rule>;
 
 const Account = z.object({
   user: z.string(),

@@ -1,7 +1,17 @@
 import { z } from 'zod';
-import type { Rule } from './access.ts';
 import { RESOURCES } from './object.ts';
 import type { Store } from './store.ts';
+
+export const Rule = z.object({
+  verbs: z.array(z.string()),
+  groups: z.array(z.string()),
+  /** `pods`, `pods/log`, `*`. */
+  resources: z.array(z.string()),
+  /** Namespaces the rule holds in; `*` for all and for what has no namespace. */
+  namespaces: z.array(z.string()),
+});
+/** Who may do what where: a Role and its RoleBindings in one. */
+export type Rule = z.infer<typeof Rule>;
 
 const Role = z.object({
   rules: z

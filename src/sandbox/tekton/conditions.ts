@@ -8,6 +8,16 @@ export interface Verdict {
   message: string;
 }
 
+/** Why running steps are stopped. */
+export type Interruption =
+  | 'cancelled'
+  | 'cancelled gracefully'
+  | 'pipeline timeout'
+  | 'tasks timeout'
+  | 'task timeout'
+  | 'deleted'
+  | 'shutdown';
+
 /** The condition of type `Succeeded`, wherever it stands in the list. */
 export function succeeded(object: KubeObject): Condition | undefined {
   return RunStatus.parse(object.status ?? {}).conditions.find(({ type }) => type === 'Succeeded');

@@ -1,9 +1,8 @@
-import { summary, type Verdict } from './conditions.ts';
+import { type Interruption, summary, type Verdict } from './conditions.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { type Mood, type Progress, tally } from './progress.ts';
 import type { PipelineRunSpec, Value } from './schema.ts';
 import { type Lookup, substitute, variablesIn } from './substitution.ts';
-import type { Interruption } from './world.ts';
 
 export interface RunOutcome {
   verdict: Verdict;

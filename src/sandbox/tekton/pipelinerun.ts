@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type KubeObject, RESOURCES, timestamp } from '../kubernetes/object.ts';
 import { Refusal } from '../kubernetes/refusal.ts';
 import { createTaskRun } from './child.ts';
-import { judge, summary, type Verdict } from './conditions.ts';
+import { type Interruption, judge, summary, type Verdict } from './conditions.ts';
 import { parseDuration } from './duration.ts';
 import { unfit } from './fitness.ts';
 import { childName } from './naming.ts';
@@ -13,7 +13,7 @@ import { decide, type Mood, type Progress, tally, taskVariables } from './progre
 import { PipelineRunSpec, type PipelineSpec, type PipelineTask, type Value } from './schema.ts';
 import { firstOf, from, type Lookup, substitute } from './substitution.ts';
 import { runTask } from './taskrun.ts';
-import { type Interruption, report, type World } from './world.ts';
+import { report, type World } from './world.ts';
 
 /** How a running PipelineRun is steered from outside. */
 export interface Steering {

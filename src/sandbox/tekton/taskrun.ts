@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { secretValue } from '../kubernetes/fields.ts';
 import { type KubeObject, RESOURCES, timestamp } from '../kubernetes/object.ts';
-import { judge, type Verdict } from './conditions.ts';
+import { type Interruption, judge, type Verdict } from './conditions.ts';
 import { formatDuration } from './duration.ts';
 import { type ContainerState, containerName, createPod, type Pod, terminated } from './pod.ts';
 import type { Step, TaskSpec, Value, WorkspaceBinding } from './schema.ts';
 import { runStep } from './step.ts';
 import { firstOf, from, substitute } from './substitution.ts';
 import { mountWorkspace, sourcesPresent } from './volumes.ts';
-import { type Interruption, report, type World } from './world.ts';
+import { report, type World } from './world.ts';
 
 /** Everything one task needs, made by the pipeline run. */
 export interface TaskPlan {

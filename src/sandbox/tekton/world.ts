@@ -22,16 +22,6 @@ export interface World {
   faults: TektonFaults;
 }
 
-/** Why running steps are stopped. */
-export type Interruption =
-  | 'cancelled'
-  | 'cancelled gracefully'
-  | 'pipeline timeout'
-  | 'tasks timeout'
-  | 'task timeout'
-  | 'deleted'
-  | 'shutdown';
-
 /** Edits an object if it still exists: a run may be deleted under the hands of its controller. */
 export function report(
   { store, closing }: World,
