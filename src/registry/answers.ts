@@ -30,18 +30,21 @@ export async function bodyOf(call: Pick<Call, 'registry' | 'subject'>, answer: A
   return Buffer.concat(chunks);
 }
 
-/** What to throw for an answer that is none of those a call knows: Failure `registry_refused` with the registry's codes. */
+/**
+ * What to throw for an answer that is none of those a call knows: Failure `registry_refused` with the registry's codes,
+ * `registry_unavailable` for a manifest whose blobs it does not know.
+ */
 export async function refusal(call: Call, answer: Answer): Promise<Failure> {
   const text = (await bodyOf(call, answer, LONGEST_EXPLANATION)).toString('utf8');
-  const codes = codesOf(text).join(', ') || `status ${answer.statusCode}`;
+  const codes = codesOf(text);
+  const said = codes.join(', ') || `status ${answer.statusCode}`;
   const verb = { GET: 'read', HEAD: 'read', POST: 'write', PUT: 'write', DELETE: 'delete' }[call.method];
-  return new Failure(
-    'registry_refused',
-    `The registry ${call.registry} refused to ${verb} ${call.subject} (${codes})`,
-    {
-      cause: text,
-    },
-  );
+  // Blobs are there before their manifest is sent. The CNCF's registry writes a blob's link anew when somebody else
+  // uploads the same one, and knows none for that moment.
+  const code = codes.includes('MANIFEST_BLOB_UNKNOWN') ? 'registry_unavailable' : 'registry_refused';
+  return new Failure(code, `The registry ${call.registry} refused to ${verb} ${call.subject} (${said})`, {
+    cause: text,
+  });
 }
 
 /** What to throw for an image that is not there (request-handling.md §3.1). */

@@ -22,7 +22,8 @@ interface TagSource {
 /**
  * Writes to tags.
  *
- * - `putManifest` puts a manifest under a tag or its own digest and gives the digest. Failure `registry_refused`.
+ * - `putManifest` puts a manifest under a tag or its own digest and gives the digest. Failure `registry_refused`;
+ *   `registry_unavailable` while the registry does not know a blob of it.
  * - `point` makes a tag name content its repository has already: one GET by digest (mostly from the cache), one PUT.
  *   Failure `image_not_found` when the repository has no such content.
  * - `removeTag` makes a tag absent and leaves all other tags on its digest alone; fine when it is absent already.

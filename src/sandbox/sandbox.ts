@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { migrate } from '../db/migrate.ts';
+import { patient } from '../errors/retry.ts';
 import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { makeBinaryImage } from './binary-image.ts';
@@ -144,7 +145,8 @@ function addressesOf({ path, identity }: Layout, parts: AnyParts): Addresses {
 
 async function clientOf(layout: Layout, at: Addresses): Promise<RegistryClient> {
   const auth: CredentialStore = await readAuthFile(layout.path('secrets', 'registry.json'));
-  return createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
+  const client = createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
+  return patient(client, { total: 5000, first: 50, longest: 1000 }, new AbortController().signal);
 }
 
 /** The first content: a base image, example bundles, and an index with all but the newest of them. Kept once made. */

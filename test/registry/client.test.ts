@@ -3,6 +3,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Failure } from '../../src/errors/failure.ts';
+import { patient } from '../../src/errors/retry.ts';
 import { noCredentials, withAuths } from '../../src/registry/auth.ts';
 import { createRegistryClient, type RegistryClient } from '../../src/registry/client.ts';
 import { digestOfBytes, identifyFile } from '../../src/registry/digest.ts';
@@ -110,6 +112,31 @@ describe('writing', () => {
     await client.uploadBlob(at('ns/blobs'), { ...id, path: '/not/read/again' });
     const back = await buffer(await client.blob(at('ns/blobs'), id));
     expect(`sha256:${createHash('sha256').update(back).digest('hex')}`).toBe(id.digest);
+  });
+
+  test('a manifest waits for a blob that the registry does not know yet', async () => {
+    const bytes = randomBytes(100);
+    const layer = {
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      digest: digestOfBytes(bytes),
+      size: bytes.length,
+    };
+    const document = { schemaVersion: 2, mediaType: MEDIA.ociManifest, config: EMPTY_CONFIG, layers: [layer] };
+    await client.uploadBlob(at('ns/late'), { ...EMPTY_CONFIG, bytes: EMPTY_CONFIG_BYTES });
+    const seen: Failure[] = [];
+    const waiting = patient(
+      client,
+      { total: 30_000, first: 200, longest: 200 },
+      new AbortController().signal,
+      (failure) => {
+        if (seen.push(failure) === 1) void client.uploadBlob(at('ns/late'), { ...layer, bytes });
+      },
+    );
+    await waiting.putManifest(at('ns/late'), 'tag', MEDIA.ociManifest, Buffer.from(JSON.stringify(document)));
+    expect(seen[0]).toMatchObject({
+      code: 'registry_unavailable',
+      message: expect.stringMatching(/refused to write .*ns\/late:tag \(MANIFEST_BLOB_UNKNOWN\)/),
+    });
   });
 
   test('content that is not what its digest says is refused both ways', async () => {
