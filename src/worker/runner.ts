@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger, run, type TaskList, type WorkerEvents } from 'graphile-worker';
 import { Pool } from 'pg';
@@ -142,7 +142,7 @@ class Jobs {
    * failed completion and another one after it make it wait for ever, and a worker that met a closing database sleeps
    * and takes jobs later.
    */
-  readonly over: Promise<void>;
+  readonly over: Promise<unknown>;
   readonly #running = new Set<Promise<unknown>>();
 
   constructor(tasks: TaskList, lost: AbortSignal) {
@@ -157,8 +157,6 @@ class Jobs {
         },
       ]),
     );
-    const { promise, resolve } = Promise.withResolvers<void>();
-    lost.addEventListener('abort', () => void Promise.allSettled(this.#running).then(() => resolve()));
-    this.over = promise;
+    this.over = once(lost, 'abort').then(() => Promise.allSettled(this.#running));
   }
 }
