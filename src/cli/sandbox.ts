@@ -1,10 +1,10 @@
 import { loadConfig } from '../config/load.ts';
 import { readAuthFile } from '../registry/auth.ts';
-import { createRegistryClient } from '../registry/client.ts';
 import { pushBundleImage } from '../sandbox/bundle-image.ts';
 import { pushFragmentImage } from '../sandbox/fragment-image.ts';
 import { type ClusterKind, existingLayout } from '../sandbox/layout.ts';
 import { makeIndex as makeSandboxIndex } from '../sandbox/make-index.ts';
+import { patientRegistryClient } from '../sandbox/registry-client.ts';
 import { startRealSandbox, startSandbox } from '../sandbox/sandbox.ts';
 
 /** `indexwright sandbox`: up until SIGTERM or SIGINT, then everything is stopped and the data kept. */
@@ -41,7 +41,7 @@ async function sandboxRegistry(dir: string) {
   const { registry } = loadConfig(existingLayout(dir).path('config.yaml'));
   const auth = await readAuthFile(registry.authFile as string);
   return {
-    client: createRegistryClient({ auth, insecure: registry.insecure, callTimeout: 30_000 }),
+    client: patientRegistryClient(auth, registry.insecure),
     refOf: (name: string) => (name.startsWith(`${registry.output}/`) ? name : `${registry.output}/${name}`),
   };
 }

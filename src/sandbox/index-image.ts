@@ -16,10 +16,10 @@ import { pushBranchContent } from '../onboarding/branch.ts';
 import { fillBranch } from '../onboarding/content.ts';
 import { artifactClashes, artifactTagFor, createArtifacts } from '../registry/artifact.ts';
 import { readAuthFile, writeAuthDirectory } from '../registry/auth.ts';
-import { createRegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { type Layout, writePrivate } from './layout.ts';
+import { patientRegistryClient } from './registry-client.ts';
 
 export interface IndexToMake {
   /** `registry/namespace/name:tag` */
@@ -57,7 +57,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
   const config = loadConfig(layout.path('config.yaml'));
   const { insecure, authFile } = config.registry;
   const auth = await readAuthFile(authFile as string);
-  const client = createRegistryClient({ auth, insecure, callTimeout: 30_000 });
+  const client = patientRegistryClient(auth, insecure);
   assertOwnArtifact(config, ref);
 
   const scratch = await mkdtemp(join(tmpdir(), 'indexwright-index-'));

@@ -4,12 +4,12 @@ import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { prepareRepository } from '../onboarding/prepare.ts';
 import { readAuthFile } from '../registry/auth.ts';
-import { createRegistryClient } from '../registry/client.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { relabelBinaryImage } from './binary-image.ts';
 import { type IndexToMake, makeIndexImage } from './index-image.ts';
 import type { Layout } from './layout.ts';
 import { preparationIn } from './preparation.ts';
+import { patientRegistryClient } from './registry-client.ts';
 import { ARCHES, binaryImageOf, SEEDED_VERSION } from './service-files.ts';
 
 /**
@@ -62,8 +62,7 @@ export async function makeIndex(
 async function ensureBinaryImage({ binaryImages, registry }: Config, ocp: string): Promise<string> {
   const image = binaryImages.prod?.[ocp];
   if (image === undefined) throw new Failure('request_invalid', `The sandbox has no binary image for ${ocp}`);
-  const auth = await readAuthFile(registry.authFile as string);
-  const client = createRegistryClient({ auth, insecure: registry.insecure, callTimeout: 30_000 });
+  const client = patientRegistryClient(await readAuthFile(registry.authFile as string), registry.insecure);
   if (image === binaryImageOf(registry.output, ocp) && (await client.digestOf(image)) === null) {
     const from = binaryImageOf(registry.output, SEEDED_VERSION);
     await relabelBinaryImage(client, { from, ref: image, arches: ARCHES, labels: { version: ocp } });

@@ -2,9 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { migrate } from '../db/migrate.ts';
-import { patient } from '../errors/retry.ts';
-import { type CredentialStore, readAuthFile } from '../registry/auth.ts';
-import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
+import { readAuthFile } from '../registry/auth.ts';
+import type { RegistryClient } from '../registry/client.ts';
 import { makeBinaryImage } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
 import { makeBundleRepository } from './bundle-repository.ts';
@@ -14,6 +13,7 @@ import { makeIndex } from './make-index.ts';
 import { allUp } from './part.ts';
 import { type AnyParts, imitatedParts, type Parts, TOOLS } from './parts.ts';
 import type { RunningProgram } from './program.ts';
+import { patientRegistryClient } from './registry-client.ts';
 import { startApi, startWorker } from './service.ts';
 import {
   type Addresses,
@@ -144,9 +144,7 @@ function addressesOf({ path, identity }: Layout, parts: AnyParts): Addresses {
 }
 
 async function clientOf(layout: Layout, at: Addresses): Promise<RegistryClient> {
-  const auth: CredentialStore = await readAuthFile(layout.path('secrets', 'registry.json'));
-  const client = createRegistryClient({ auth, insecure: [at.registry], callTimeout: 30_000 });
-  return patient(client, { total: 5000, first: 50, longest: 1000 }, new AbortController().signal);
+  return patientRegistryClient(await readAuthFile(layout.path('secrets', 'registry.json')), [at.registry]);
 }
 
 /** The first content: a base image, example bundles, and an index with all but the newest of them. Kept once made. */
