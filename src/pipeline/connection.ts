@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ConfigurationOptions, CoreV1Api, CustomObjectsApi, RequestContext } from '@kubernetes/client-node';
-import { Agent } from 'undici';
+import { Agent, request } from 'undici';
 import { z } from 'zod';
 import type { ClusterConfig } from '../config/schema.ts';
 import { describe, Failure } from '../errors/failure.ts';
@@ -29,12 +29,6 @@ export interface WatchOptions {
   signal: AbortSignal;
 }
 
-/**
- * An API server that has just been started refuses everybody (403) until it has read its roles. What was allowed before is
- * tried again for so long, in milliseconds.
- */
-const LEARNING = 15_000;
-
 /** One API server, one namespace, one token. */
 export interface Connection {
   readonly namespace: string;
@@ -42,7 +36,7 @@ export interface Connection {
    * One call within the configured time. Gives null where the object is not there (404).
    *
    * @throws Failure `kubernetes_denied` (401, 403, other refusals), `kubernetes_unavailable` (429, 5xx, network, timeout,
-   *   for some seconds 403 to what was allowed before), the signal's reason when aborted
+   *   403 of a server that is not ready), the signal's reason when aborted
    */
   call<T>(access: Access, work: (apis: Apis) => Promise<T>, signal?: AbortSignal): Promise<T | null>;
   /** Watches until the server, the network or the signal ends it; throws a Failure where the end is not a clean one. */
@@ -78,17 +72,16 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
   }
 
   const server = target.url.replace(/\/+$/, '');
-  /** What was allowed, with when it was first refused after that. */
-  const allowed = new Map<string, number | undefined>();
 
-  const keyOf = ({ verb, resource }: Access) => `${verb} ${resource}`;
-
-  function isLearning(access: Access): boolean {
-    const key = keyOf(access);
-    if (!allowed.has(key)) return false;
-    const refused = allowed.get(key) ?? Date.now();
-    allowed.set(key, refused);
-    return Date.now() - refused < LEARNING;
+  /**
+   * A server that has just been started refuses everybody (403) until it has read its roles: at first even the question
+   * whether it is ready, which everybody may ask otherwise.
+   */
+  async function readiness(token: string, dispatcher: Agent, signal: AbortSignal): Promise<'ready' | 'starting'> {
+    const headers = { authorization: `Bearer ${token}` };
+    const { statusCode, body } = await request(`${server}/readyz`, { headers, dispatcher, signal });
+    await body.dump();
+    return statusCode === 403 || statusCode >= 500 ? 'starting' : 'ready';
   }
 
   return {
@@ -97,17 +90,20 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
     async call(access, work, signal) {
       const k8s = await library();
       const dispatcher = await agent();
-      let used: string | undefined;
-      const attempt = () => {
+      let token = '';
+      const inTime = () => {
         const limit = AbortSignal.timeout(call);
+        return signal ? AbortSignal.any([signal, limit]) : limit;
+      };
+      const attempt = () => {
         const configuration = k8s.createConfiguration({
           baseServer: new k8s.ServerConfiguration(server, {}),
           authMethods: {
             default: {
               getName: () => 'token file',
               applySecurityAuthentication: async (context) => {
-                used = await authenticate(context, dispatcher);
-                context.setSignal(signal ? AbortSignal.any([signal, limit]) : limit);
+                token = await authenticate(context, dispatcher);
+                context.setSignal(inTime());
               },
             },
           },
@@ -118,23 +114,28 @@ export function connect(target: ClusterConfig, { call }: { call: number }): Conn
           mergePatch: k8s.setHeaderOptions('Content-Type', k8s.PatchStrategy.MergePatch),
         });
       };
+      /** Whether the refusal may be one of a moment that is over. */
+      const isOver = async (thrown: unknown) => {
+        // The token may have been renewed between reading it and its arrival.
+        if (statusOf(thrown) === 401) return (await readConfigured(target, 'tokenFile')).trim() !== token;
+        if (statusOf(thrown) !== 403) return false;
+        if ((await readiness(token, dispatcher, inTime())) === 'ready') return true;
+        const { message } = explain(thrown, target, access);
+        throw new Failure('kubernetes_unavailable', `${message}, or the server has just been started`, {
+          cause: thrown,
+        });
+      };
       try {
         try {
-          const answer = await attempt();
-          allowed.set(keyOf(access), undefined);
-          return answer;
-        } catch (thrown) {
-          // The token may have been renewed between reading it and its arrival.
-          const renewed = statusOf(thrown) === 401 && (await readConfigured(target, 'tokenFile')).trim() !== used;
-          if (!renewed) throw thrown;
           return await attempt();
+        } catch (thrown) {
+          if (await isOver(thrown)) return await attempt();
+          throw thrown;
         }
       } catch (thrown) {
         signal?.throwIfAborted();
         if (statusOf(thrown) === 404) return null;
-        const failure = explain(thrown, target, access);
-        if (statusOf(thrown) !== 403 || !isLearning(access)) throw failure;
-        throw new Failure('kubernetes_unavailable', failure.message, { cause: thrown });
+        throw explain(thrown, target, access);
       }
     },
 

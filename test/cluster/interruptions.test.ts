@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
+import { Failure } from '../../src/errors/failure.ts';
+import { createCluster } from '../../src/pipeline/cluster.ts';
 import type { RealParts } from '../../src/sandbox/cluster/parts.ts';
 import { restClient } from '../../src/sandbox/rest.ts';
+import { NAMESPACE } from '../../src/sandbox/service-files.ts';
 import { clusterAdmin } from '../../src/sandbox/tenant.ts';
+import { createLog } from '../../src/telemetry/log.ts';
 import { dropWaiting, gateAt } from '../e2e/support/gate.ts';
 import { KILL_MOMENTS } from '../e2e/support/kill-moments.ts';
 import { expectPublished, newOperator } from '../e2e/support/proof.ts';
@@ -46,9 +50,34 @@ describe('an overwriting add whose worker is killed, and another one started', (
   });
 });
 
-describe('while the image is built', () => {
-  const cluster = () => w.sandbox.parts.kubernetes.now;
+const cluster = () => w.sandbox.parts.kubernetes.now;
 
+test('an API server that starts is away to the worker, and never refuses it', async () => {
+  const { at } = w.sandbox;
+  const files = { tokenFile: at.kubernetesTokenFile, caFile: at.kubernetesCa };
+  const target = { url: at.kubernetesUrl, namespace: NAMESPACE, ...files };
+  const answers: string[] = [];
+  const ask = async () => {
+    const newcomer = createCluster(target, { call: 20_000, poll: 600_000, log: createLog('silent', 'test') });
+    try {
+      await newcomer.check();
+      return 'allowed';
+    } catch (thrown) {
+      return thrown instanceof Failure ? thrown.code : String(thrown);
+    } finally {
+      await newcomer.close();
+    }
+  };
+  await cluster().apiServer.stop();
+  const started = cluster().apiServer.start();
+  do answers.push(await ask());
+  while (answers.at(-1) === 'kubernetes_unavailable');
+  await started;
+  expect(answers.at(-1)).toBe('allowed');
+  expect(answers.length).toBeGreaterThan(1);
+});
+
+describe('while the image is built', () => {
   test('the API server is killed and started again: is complete', async () => {
     const { operator, bundle, before } = await prepare();
     const request = await w.add({ bundles: [bundle] });

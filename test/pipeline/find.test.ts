@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { clusterWorld, Onlooker, type World } from './world.ts';
 
 const sha = 'c'.repeat(40);
@@ -113,22 +113,40 @@ test('an expired token and a missing right end the wait at once, and say what to
   });
 });
 
-test('what was allowed before is tried again for a while when it is refused: so does a server that has just started', async () => {
-  const cluster = world.connect();
-  await cluster.check();
-  world.kubernetes.faults.inject({ verb: 'list' }, { kind: 'status', status: 403 }, 3);
-  await expect(cluster.check()).rejects.toMatchObject({
-    code: 'kubernetes_unavailable',
-    message: expect.stringContaining('its role needs the verb "list" on "pipelineruns"'),
+describe('refused by a server', () => {
+  const refuse = (times: number) =>
+    world.kubernetes.faults.inject({ verb: 'list' }, { kind: 'status', status: 403 }, times);
+  const readiness = (status: number) =>
+    world.kubernetes.faults.inject({ path: /^\/readyz$/ }, { kind: 'status', status });
+
+  test('that is not ready, which has not read its roles yet: is no denial, to whom it knows as little as to a newcomer', async () => {
+    const cluster = world.connect();
+    for (const status of [403, 500]) {
+      refuse(1);
+      readiness(status);
+      await expect(cluster.check()).rejects.toMatchObject({
+        code: 'kubernetes_unavailable',
+        message: expect.stringContaining(
+          '(403): its role needs the verb "list" on "pipelineruns", or the server has just',
+        ),
+      });
+      await cluster.check();
+    }
   });
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 16_000 });
-  try {
-    await expect(cluster.check()).rejects.toMatchObject({ code: 'kubernetes_denied' });
-  } finally {
-    vi.useRealTimers();
-  }
-  await expect(world.connect().check(), 'for a newcomer').rejects.toMatchObject({ code: 'kubernetes_denied' });
-  await cluster.check();
+
+  test('that has become ready in between: is asked again', async () => {
+    refuse(1);
+    await world.connect().check();
+  });
+
+  test.each([200, 404])('whose readiness is answered by %i: is denied', async (status) => {
+    refuse(2);
+    readiness(status);
+    await expect(world.connect().check()).rejects.toMatchObject({
+      code: 'kubernetes_denied',
+      message: expect.stringContaining('its role needs the verb "list" on "pipelineruns"'),
+    });
+  });
 });
 
 test('a token that is renewed in its file is taken up', async () => {
