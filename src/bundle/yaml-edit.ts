@@ -99,12 +99,12 @@ function expectation({ documents }: YamlText) {
   const values = documents.map(({ value }) => structuredClone(value));
   return {
     set(document: number, path: Path, value: unknown): void {
-      let at = values[document] as Record<string | number, unknown>;
+      let at = values[document] as object;
       for (const key of path.slice(0, -1)) {
-        if (typeof at[key] !== 'object' || at[key] === null) at[key] = {};
-        at = at[key] as Record<string | number, unknown>;
+        const inner = valueAt(at, [key]);
+        at = typeof inner === 'object' && inner !== null ? inner : put(at, key, {});
       }
-      at[path.at(-1) ?? ''] = value;
+      put(at, path.at(-1) ?? '', value);
     },
     check(text: string): YamlText {
       const edited = openYaml(text);
@@ -118,6 +118,12 @@ function expectation({ documents }: YamlText) {
       throw new Error('the YAML cannot be edited in place: it would mean something else');
     },
   };
+}
+
+/** Assigning would not do: one key of mappings is `__proto__`. */
+function put<T>(object: object, key: string | number, value: T): T {
+  Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  return value;
 }
 
 function patched(text: string, patches: readonly Patch[]): string {

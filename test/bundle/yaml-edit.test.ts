@@ -105,6 +105,15 @@ describe('a value', () => {
     expect(JSON.parse(set('{"s": {\n  "b": 1\n}}', ['s', 'r'], images))).toEqual({ s: { b: 1, r: images } });
   });
 
+  test('under a key that objects have of themselves', () => {
+    for (const key of ['__proto__', 'constructor', 'toString']) {
+      expect(set('a: 1\n', [key], 'x')).toBe(`a: 1\n${key}: x\n`);
+      expect(set('a: 1\n', [key, key], 'x')).toBe(`a: 1\n${key}:\n  ${key}: x\n`);
+      expect(set(`${key}: {}\n`, [key, 'polluted'], 'x')).toBe(`${key}: {"polluted": "x"}\n`);
+    }
+    expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
+  });
+
   test('in one of several documents', () => {
     expect(set('a: 1\n---\na: 1\n...\n', ['b'], 'x', 1)).toBe('a: 1\n---\na: 1\nb: x\n...\n');
   });
