@@ -107,14 +107,14 @@ function expectation({ documents }: YamlText) {
       put(at, path.at(-1) ?? '', value);
     },
     check(text: string): YamlText {
-      const edited = openYaml(text);
-      if (
-        isDeepStrictEqual(
-          edited.documents.map(({ value }) => value),
-          values,
-        )
-      )
-        return edited;
+      let edited: YamlText;
+      try {
+        edited = openYaml(text);
+      } catch (cause) {
+        throw new Error('the YAML cannot be edited in place: it could not be read any more', { cause });
+      }
+      const means = edited.documents.map(({ value }) => value);
+      if (isDeepStrictEqual(means, values)) return edited;
       throw new Error('the YAML cannot be edited in place: it would mean something else');
     },
   };
@@ -177,8 +177,7 @@ function occurrences(text: string, part: string): number[] {
 function styled(value: string, { type }: Scalar, raw: string): string {
   if (type === Scalar.QUOTE_SINGLE && /^[^\p{Cc}]*$/u.test(value)) return `'${value.replaceAll("'", "''")}'`;
   if (type === Scalar.PLAIN && EVERYWHERE.test(value) && readYaml(value)[0]?.value === value) return value;
-  // A block scalar ends with its line.
-  return `${quoted(value)}${raw.endsWith('\n') ? lineEndOf(raw) : ''}`;
+  return quoted(value) + lastLineEnd(raw);
 }
 
 function quoted(value: string): string {
@@ -198,7 +197,8 @@ function replacement(text: string, { node, within }: Found, value: NewValue): Pa
   // An absent value has no place of its own; everything from the colon on is taken.
   const from = text.indexOf(':', pair.key.range[1]) + 1;
   const to = node === null || node.range[0] >= node.range[1] ? from : node.range[1];
-  return { from, to, text: map.flow ? ` ${JSON.stringify(value)}` : block(text, value, columnOf(text, pair)) };
+  if (map.flow) return { from, to, text: ` ${JSON.stringify(value)}` };
+  return { from, to, text: block(text, value, columnOf(text, pair)) + lastLineEnd(text.slice(from, to)) };
 }
 
 function insertion(text: string, map: YAMLMap, key: string, value: NewValue): Patch {
@@ -214,7 +214,7 @@ function insertion(text: string, map: YAMLMap, key: string, value: NewValue): Pa
   const end = endOf(text, last);
   const lineEnd = lineEndOf(text);
   const newline = text.indexOf('\n', end);
-  const pair = `${' '.repeat(column)}${stringify(key, STYLE).trimEnd()}:${block(text, value, column)}`;
+  const pair = `${' '.repeat(column)}${printed(key)}:${block(text, value, column)}`;
   if (text[end - 1] === '\n') return { from: end, to: end, text: pair + lineEnd };
   if (newline < 0) return { from: text.length, to: text.length, text: lineEnd + pair };
   return { from: newline + 1, to: newline + 1, text: pair + lineEnd };
@@ -228,9 +228,14 @@ const STYLE = {
   doubleQuotedAsJSON: true,
 } as const;
 
+/** Without the end of its line, and with all other white space at its end. */
+function printed(value: unknown): string {
+  return stringify(value, STYLE).replace(/\n$/, '');
+}
+
 /** What follows the colon of a key that stands in `column`. */
 function block(text: string, value: NewValue, column: number): string {
-  const [head = '', ...lines] = stringify({ '': value }, STYLE).trimEnd().split('\n');
+  const [head = '', ...lines] = printed({ '': value }).split('\n');
   return [head.slice(head.indexOf(':') + 1), ...lines.map((line) => ' '.repeat(column) + line)].join(lineEndOf(text));
 }
 
@@ -254,6 +259,11 @@ function lineStart(text: string, at: number): number {
 
 function columnOf(text: string, { key }: ParsedPair): number {
   return key.range[0] - lineStart(text, key.range[0]);
+}
+
+/** The end of its line that a block scalar takes along, and all that ends with one. */
+function lastLineEnd(raw: string): string {
+  return /\r?\n$/.exec(raw)?.[0] ?? '';
 }
 
 function lineEndOf(text: string): string {
