@@ -75,8 +75,17 @@ export async function waitForEnd(
     const until = deadline(last, begun, { starts, ends });
     if (Date.now() >= until) throw late(followed, last, { starts, ends }, trouble);
     do news = await inbox.next(Math.min(poll, until - Date.now()), signal);
-    while ('run' in news && news.run.metadata.uid !== followed.uid);
+    while ('run' in news && (news.run.metadata.uid !== followed.uid || isOld(news.run, last)));
   }
+}
+
+/**
+ * Whether the news tells of a time before what was seen: a watch begins a little before the look that follows its start.
+ * Versions are numbers by Kubernetes' API conventions (since 1.35); where they are none, everything is new.
+ */
+function isOld({ metadata: { resourceVersion: told } }: PipelineRun, seen: PipelineRun | undefined): boolean {
+  const known = seen?.metadata.resourceVersion ?? '';
+  return /^\d+$/.test(told) && /^\d+$/.test(known) && BigInt(told) < BigInt(known);
 }
 
 type Look =

@@ -9,6 +9,8 @@ const sha = 'e'.repeat(40);
 const template = 'catalog-on-pull-request';
 const image = { IMAGE_URL: 'quay.io/x/y:on-pr-e\n', IMAGE_DIGEST: 'sha256:5\n' };
 const { signal } = new AbortController();
+/** Ends a test that hangs; nothing here is about time. */
+const SOON = { timeout: 20_000, interval: 5 };
 let world: World;
 
 beforeEach(async () => {
@@ -19,8 +21,7 @@ afterEach(() => world.stop());
 const runOf = ({ name, uid }: StartedRun): Run => ({ name, uid, sha, template });
 const follow = (cluster: Cluster, run: StartedRun, more: Partial<Follow> = {}) =>
   cluster.waitForEnd(runOf(run), { starts: 30_000, ends: 30_000, signal, ...more });
-const watching = (count = 1) =>
-  vi.waitFor(() => expect(world.kubernetes.faults.watches.size).toBe(count), { timeout: 5_000, interval: 5 });
+const watching = (count = 1) => vi.waitFor(() => expect(world.kubernetes.faults.watches.size).toBe(count), SOON);
 
 test('a run is followed to its image', async () => {
   const run = world.createRun({ sha });
@@ -28,9 +29,9 @@ test('a run is followed to its image', async () => {
   run.queue();
   const ended = follow(world.connect(), run, { onProgress: (reason) => reasons.push(reason) });
   await watching();
-  await vi.waitFor(() => expect(reasons).toEqual(['queued']));
+  await vi.waitFor(() => expect(reasons).toEqual(['queued']), SOON);
   run.start();
-  await vi.waitFor(() => expect(reasons).toEqual(['queued', 'Running']));
+  await vi.waitFor(() => expect(reasons).toEqual(['queued', 'Running']), SOON);
   run.end('True', { results: image });
   expect(await ended).toEqual({
     status: 'succeeded',
@@ -81,6 +82,26 @@ describe('a watch that misbehaves hides nothing', () => {
   }
   const each = (act: Parameters<World['kubernetes']['faults']['eachWatch']>[0]) =>
     world.kubernetes.faults.eachWatch(act);
+
+  test('late, and tells what was seen long before', async () => {
+    const lists = new Onlooker('');
+    world.kubernetes.faults.inject({ verb: 'list', path: lists }, { kind: 'drop' });
+    world.kubernetes.faults.inject({ verb: 'watch' }, { kind: 'delay', milliseconds: 1_500 });
+    const run = world.createRun({ sha });
+    const reasons: string[] = [];
+    const ended = follow(world.connect({ poll: 20 }), run, { onProgress: (reason) => reasons.push(reason) });
+    // From here on the watch will tell everything.
+    await vi.waitFor(() => expect(lists.count).toBe(1), SOON);
+    run.queue();
+    await vi.waitFor(() => expect(reasons.at(-1)).toBe('queued'), SOON);
+    run.start();
+    await vi.waitFor(() => expect(reasons.at(-1)).toBe('Running'), SOON);
+    await watching();
+    // What it told before has been read by the time this arrives.
+    run.end('True', { results: image });
+    await ended;
+    expect(reasons).toEqual([...new Set(reasons)]);
+  });
 
   test('closed', () => endsWell(world.connect(), () => each((watch) => watch.end())));
   test('reset', () => endsWell(world.connect(), () => each((watch) => watch.reset())));
@@ -273,7 +294,7 @@ describe('deadlines', () => {
     run.start();
     const reasons: string[] = [];
     const ended = follow(world.connect({ poll: 50 }), run, { ends: 500, onProgress: (reason) => reasons.push(reason) });
-    await vi.waitFor(() => expect(reasons).toEqual(['Running']));
+    await vi.waitFor(() => expect(reasons).toEqual(['Running']), SOON);
     const up = await world.down();
     await expect(ended).rejects.toMatchObject({
       code: 'pipeline_timeout',
