@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import type { ClusterConfig } from '../config/schema.ts';
 import { type Layout, writePrivate } from './layout.ts';
 
 /** OCP version → opm, as many as the sandbox offers (request-handling.md §4.1). */
@@ -62,6 +63,16 @@ export interface ServiceFileOptions {
   settings: Settings;
 }
 
+/** The sandbox's cluster, as the service connects to it. */
+export function serviceCluster(at: Addresses): ClusterConfig {
+  return {
+    url: at.kubernetesUrl,
+    namespace: NAMESPACE,
+    tokenFile: at.kubernetesTokenFile,
+    caFile: at.kubernetesCa,
+  };
+}
+
 /** Writes the service's configuration and the files it names; nothing in it says that this is a sandbox. */
 export function writeServiceConfig(layout: Layout, at: Addresses, options: ServiceFileOptions) {
   const { identity, path } = layout;
@@ -88,12 +99,7 @@ export function writeServiceConfig(layout: Layout, at: Addresses, options: Servi
     },
     catalogsDir: 'catalogs.d',
     bundleRepository: { repository: `${at.gitlabUrl}/${BUNDLE_PROJECT}`, tokenFile: path('secrets', 'gitlab-token') },
-    cluster: {
-      url: at.kubernetesUrl,
-      namespace: NAMESPACE,
-      tokenFile: at.kubernetesTokenFile,
-      caFile: at.kubernetesCa,
-    },
+    cluster: serviceCluster(at),
     binaryImages: Object.fromEntries(
       ['prod', 'stage', 'dev'].map((scope) => [
         scope,

@@ -4,7 +4,7 @@ import { Failure } from '../../src/errors/failure.ts';
 import { createCluster } from '../../src/pipeline/cluster.ts';
 import type { RealParts } from '../../src/sandbox/cluster/parts.ts';
 import { restClient } from '../../src/sandbox/rest.ts';
-import { NAMESPACE } from '../../src/sandbox/service-files.ts';
+import { serviceCluster } from '../../src/sandbox/service-files.ts';
 import { clusterAdmin } from '../../src/sandbox/tenant.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { dropWaiting, gateAt } from '../e2e/support/gate.ts';
@@ -53,9 +53,7 @@ describe('an overwriting add whose worker is killed, and another one started', (
 const cluster = () => w.sandbox.parts.kubernetes.now;
 
 test('an API server that starts is away to the worker, and never refuses it', async () => {
-  const { at } = w.sandbox;
-  const files = { tokenFile: at.kubernetesTokenFile, caFile: at.kubernetesCa };
-  const target = { url: at.kubernetesUrl, namespace: NAMESPACE, ...files };
+  const target = serviceCluster(w.sandbox.at);
   const answers: string[] = [];
   const ask = async () => {
     const newcomer = createCluster(target, { call: 20_000, poll: 600_000, log: createLog('silent', 'test') });

@@ -10,7 +10,7 @@ import type { Run } from '../../src/pipeline/model.ts';
 import type { RealParts } from '../../src/sandbox/cluster/parts.ts';
 import { clusterTools } from '../../src/sandbox/cluster/programs.ts';
 import { Anything, type Rest, restClient } from '../../src/sandbox/rest.ts';
-import { NAMESPACE } from '../../src/sandbox/service-files.ts';
+import { NAMESPACE, serviceCluster } from '../../src/sandbox/service-files.ts';
 import { clusterAccess, clusterAdmin, SERVICE_ACCOUNT } from '../../src/sandbox/tenant.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -156,17 +156,10 @@ describe('the worker, with the token of its ServiceAccount', () => {
 
   /** What the worker follows pipelines with; only the watch brings it news. */
   function follow() {
-    const { at } = w.sandbox;
     const warnings: string[] = [];
     const log: Log = createLog('silent', 'test');
     log.warn = ((detail: { err?: Error }) => warnings.push(String(detail.err?.cause ?? detail.err))) as Log['warn'];
-    const target = {
-      url: at.kubernetesUrl,
-      namespace: NAMESPACE,
-      tokenFile: at.kubernetesTokenFile,
-      caFile: at.kubernetesCa,
-    };
-    return { cluster: createCluster(target, { call: 20_000, poll: 600_000, log }), warnings };
+    return { cluster: createCluster(serviceCluster(w.sandbox.at), { call: 20_000, poll: 600_000, log }), warnings };
   }
 
   test('may do what its Role says and nothing else, anywhere', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { clusterWorld, Onlooker, type World } from './world.ts';
+import { clusterWorld, Onlooker, SOON, type World } from './world.ts';
 
 const sha = 'c'.repeat(40);
 const { signal } = new AbortController();
@@ -11,8 +11,7 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 /** Resolves once the client's watch is open. */
-const watching = (count = 1) =>
-  vi.waitFor(() => expect(world.kubernetes.faults.watches.size).toBe(count), { timeout: 20_000, interval: 5 });
+const watching = (count = 1) => vi.waitFor(() => expect(world.kubernetes.faults.watches.size).toBe(count), SOON);
 
 test('a run that is there already, and no other', async () => {
   const run = world.createRun({ sha });
@@ -161,7 +160,7 @@ test('a token that is renewed in its file is taken up', async () => {
   faults.inject({ verb: 'list', path: arrived }, { kind: 'drop' });
   faults.inject({ verb: 'list' }, { kind: 'delay', milliseconds: 200 });
   const checked = cluster.check();
-  await vi.waitFor(() => expect(arrived.count).toBe(1), { timeout: 20_000, interval: 5 });
+  await vi.waitFor(() => expect(arrived.count).toBe(1), SOON);
   world.revoke('renew');
   await checked;
   expect(arrived.count).toBe(2);

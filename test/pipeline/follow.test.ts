@@ -3,14 +3,12 @@ import type { Cluster } from '../../src/pipeline/cluster.ts';
 import type { Follow } from '../../src/pipeline/follow.ts';
 import type { Run } from '../../src/pipeline/model.ts';
 import { RESOURCES } from '../../src/sandbox/kubernetes/object.ts';
-import { clusterWorld, Onlooker, type StartedRun, type World } from './world.ts';
+import { clusterWorld, Onlooker, SOON, type StartedRun, type World } from './world.ts';
 
 const sha = 'e'.repeat(40);
 const template = 'catalog-on-pull-request';
 const image = { IMAGE_URL: 'quay.io/x/y:on-pr-e\n', IMAGE_DIGEST: 'sha256:5\n' };
 const { signal } = new AbortController();
-/** Ends a test that hangs; nothing here is about time. */
-const SOON = { timeout: 20_000, interval: 5 };
 let world: World;
 
 beforeEach(async () => {

@@ -12,6 +12,9 @@ import { createLog } from '../../src/telemetry/log.ts';
 const PAC = 'pipelinesascode.tekton.dev';
 const namespace = 'tenant';
 
+/** How long `vi.waitFor` waits, in milliseconds: it ends a test that hangs, nothing here is about time. */
+export const SOON = { timeout: 20_000, interval: 5 };
+
 const Rules = z.array(
   z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) }),
 );
