@@ -26,3 +26,15 @@ export function killGroup({ pid }: { pid?: number | undefined }): void {
     // Nothing of it is left.
   }
 }
+
+/** What ends the children that run; there are more of them than listeners one may add to the process without a warning. */
+const running = new Set<() => void>();
+process.on('exit', () => {
+  for (const kill of running) kill();
+});
+
+/** Calls `kill` should this process exit before `gone` settles. */
+export function killedWithUs(kill: () => void, gone: Promise<unknown>): void {
+  running.add(kill);
+  void gone.finally(() => running.delete(kill));
+}

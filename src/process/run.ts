@@ -1,7 +1,7 @@
-import { execa } from 'execa';
 import pLimit from 'p-limit';
 import { Failure } from '../errors/failure.ts';
-import { dyingWithUs, killGroup, wasNotFound } from './dying.ts';
+import { dyingWithUs, wasNotFound } from './dying.ts';
+import { start } from './launcher.ts';
 
 export interface RunOptions {
   cwd?: string;
@@ -60,39 +60,32 @@ export async function run(program: string, args: readonly string[], options: Run
       options.memory === undefined
         ? dyingWithUs(program, args)
         : dyingWithUs('prlimit', [`--as=${options.memory * 1024 * 1024}`, program, ...args]);
-    const child = execa(file, argv, {
+    const child = start({
+      file,
+      args: argv,
       cwd: options.cwd ?? process.cwd(),
       env: childEnvironment(options.env),
-      extendEnv: false,
-      detached: true,
-      cleanup: false,
-      reject: false,
-      stripFinalNewline: false,
-      maxBuffer: 512 * 1024 * 1024,
-      ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+      input: options.input,
     });
-    // The group, not the child: a grandchild that holds stdout would keep us waiting (feasibility: execa's own timeout does).
-    const kill = () => killGroup(child);
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      kill();
+      child.kill();
     }, options.timeout);
-    options.signal?.addEventListener('abort', kill);
-    process.on('exit', kill);
+    options.signal?.addEventListener('abort', child.kill);
     try {
-      const result = await child;
+      const { exitCode, signal, error, ...output } = await child.ended;
       options.signal?.throwIfAborted();
       if (timedOut)
         throw new Failure('process_timeout', `${program} did not finish within ${options.timeout / 1000} s`);
-      const { exitCode, stdout, stderr } = result;
-      if (exitCode !== undefined && !wasNotFound({ exitCode, stderr })) return { exitCode, stdout, stderr };
-      const end = result.signal ? `was ended by ${result.signal}` : 'could not be started';
-      throw new Failure('process_failed', `${program} ${end}`, { cause: result.code ?? stderr });
+      const [stdout, stderr] = [output.stdout.toString(), output.stderr.toString()];
+      if (exitCode !== null && error === undefined && !wasNotFound({ exitCode, stderr }))
+        return { exitCode, stdout, stderr };
+      const end = signal ? `was ended by ${signal}` : 'could not be started';
+      throw new Failure('process_failed', `${program} ${end}`, { cause: error ?? stderr });
     } finally {
       clearTimeout(timer);
-      options.signal?.removeEventListener('abort', kill);
-      process.off('exit', kill);
+      options.signal?.removeEventListener('abort', child.kill);
     }
   });
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from '../errors/failure.ts';
+import { killedWithUs } from '../process/dying.ts';
 import { childEnvironment, run } from '../process/run.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { nameOf, withDigest } from '../registry/pull-spec.ts';
@@ -58,9 +59,8 @@ export async function serveCatalog({ opmPath, root }: { opmPath: string; root: s
   ];
   const child = spawn(opmPath, args, { env: childEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] });
   const kill = () => void child.kill('SIGKILL');
-  process.on('exit', kill);
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  void gone.then(() => process.off('exit', kill));
+  killedWithUs(kill, gone);
   await serving(child);
   return {
     port,

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Failure } from '../errors/failure.ts';
-import { dyingWithUs } from '../process/dying.ts';
+import { dyingWithUs, killedWithUs } from '../process/dying.ts';
 
 /** Shared by all programs of all sandboxes of a checkout: compiling the sources anew at each start is most of the start. */
 export const COMPILE_CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/compile');
@@ -16,12 +16,6 @@ export interface RunningProgram {
   /** Resolves with the exit code (null when a signal ended it). */
   ended: Promise<number | null>;
 }
-
-/** How to end the programs that run; there are more of them than listeners one may add to the process without a warning. */
-const running = new Set<() => void>();
-process.on('exit', () => {
-  for (const kill of running) kill();
-});
 
 /**
  * Starts a long-running program whose output goes to a file. It ends with this process.
@@ -47,8 +41,7 @@ export async function startProgram({
   const child = spawn(...dyingWithUs(file, args), { env, stdio: ['ignore', output, output] });
   const ended = endOf(child);
   const killNow = () => void child.kill('SIGKILL');
-  running.add(killNow);
-  void ended.finally(() => running.delete(killNow));
+  killedWithUs(killNow, ended);
 
   const waiting = new AbortController();
   const endedEarly = ended.then((code) => {

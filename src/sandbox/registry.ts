@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { hash } from 'bcryptjs';
 import { stringify } from 'yaml';
 import { Failure } from '../errors/failure.ts';
-import { dyingWithUs } from '../process/dying.ts';
+import { dyingWithUs, killedWithUs } from '../process/dying.ts';
 import { childEnvironment } from '../process/run.ts';
 
 export interface RegistryUser {
@@ -61,9 +61,8 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
-  process.on('exit', kill);
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  void gone.then(() => process.off('exit', kill));
+  killedWithUs(kill, gone);
   const host = await listening(child);
   return {
     host,

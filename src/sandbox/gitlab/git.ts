@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { start } from '../../process/launcher.ts';
 import { childEnvironment } from '../../process/run.ts';
 
 export const NO_COMMIT = '0'.repeat(40);
@@ -84,21 +84,11 @@ interface GitOptions {
  * Not `process/run.ts`: its places are shared with the clients in the same process, and a client's push that waits for
  * this server while holding a place would wait for ever.
  */
-function run(repository: string, args: string[], options: GitOptions): Promise<GitResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('git', args, { cwd: repository, env: { ...gitEnvironment(), ...options.env } });
-    const out: Buffer[] = [];
-    const err: Buffer[] = [];
-    child.stdout.on('data', (chunk) => out.push(chunk));
-    child.stderr.on('data', (chunk) => err.push(chunk));
-    child.on('error', reject);
-    child.on('close', (code) =>
-      resolve({ code: code ?? -1, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString() }),
-    );
-    // A child that fails early closes its stdin; its exit code says more than EPIPE.
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.input ?? '');
-  });
+async function run(repository: string, args: string[], { input, env }: GitOptions): Promise<GitResult> {
+  const child = start({ file: 'git', args, cwd: repository, env: { ...gitEnvironment(), ...env }, input });
+  const { exitCode, stdout, stderr, error } = await child.ended;
+  if (error !== undefined) throw new Error(`git could not be started: ${error}`);
+  return { code: exitCode ?? -1, stdout, stderr: stderr.toString() };
 }
 
 /** Output of a git command without the final newline. @throws GitRefused when it exits non-zero */

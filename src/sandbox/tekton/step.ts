@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { killGroup } from '../../process/dying.ts';
+import { killedWithUs, killGroup } from '../../process/dying.ts';
 import type { Step } from './schema.ts';
 
 const DEFAULT_SHEBANG = '#!/bin/sh\nset -e\n';
@@ -26,31 +26,28 @@ export async function runStep(step: Step, place: StepPlace): Promise<number> {
   for (const path of [home, tmp, join(dir, 'work')]) await mkdir(path, { recursive: true, mode: 0o700 });
   const [program, ...args] = await commandLine(step, dir);
   if (program === undefined || signal.aborted) return 137;
-  return new Promise((resolve) => {
-    const child = spawn(program, args, {
-      cwd,
-      env: { ...env, HOME: home, TMPDIR: tmp },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const kill = () => killGroup(child);
-    signal.addEventListener('abort', kill);
-    process.on('exit', kill);
-    child.stdout.on('data', output);
-    child.stderr.on('data', output);
-    // `exit` and not `close`: a grandchild that holds the pipes must not hold the step. It is killed, then they close.
-    child.on('exit', kill);
-    let spawnError = false;
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      spawnError = true;
-      output(Buffer.from(`${error.code === 'ENOENT' ? 'no such file or directory' : error.message}: ${program}\n`));
-    });
-    child.on('close', (code) => {
-      signal.removeEventListener('abort', kill);
-      process.off('exit', kill);
-      resolve(spawnError ? 127 : signal.aborted ? 137 : (code ?? 137));
-    });
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...env, HOME: home, TMPDIR: tmp },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const kill = () => killGroup(child);
+  signal.addEventListener('abort', kill);
+  child.stdout.on('data', output);
+  child.stderr.on('data', output);
+  // `exit` and not `close`: a grandchild that holds the pipes must not hold the step. It is killed, then they close.
+  child.on('exit', kill);
+  let spawnError = false;
+  child.on('error', (error: NodeJS.ErrnoException) => {
+    spawnError = true;
+    output(Buffer.from(`${error.code === 'ENOENT' ? 'no such file or directory' : error.message}: ${program}\n`));
+  });
+  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
+  killedWithUs(kill, closed);
+  const code = await closed;
+  signal.removeEventListener('abort', kill);
+  return spawnError ? 127 : signal.aborted ? 137 : (code ?? 137);
 }
 
 async function commandLine(step: Step, dir: string): Promise<string[]> {
