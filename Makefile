@@ -39,7 +39,7 @@ test-image: setup image ## the image's api and worker as an arbitrary user, root
 	@INDEXWRIGHT_IMAGE="$(IMAGE)" npm exec -- vitest run test/image
 
 bench: setup ## speed as ratios against named baselines
-	@npm exec -- node bench/registry-reads.ts
+	@npm exec -- node bench/registry.ts
 	@npm exec -- node bench/api/run.ts
 
 bench-api: node_modules/.installed ## the API alone with a million stored requests, some four minutes; REQUESTS, SECONDS, CONNECTIONS, ONLY

@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import type { ErrorCode } from '../errors/policy.ts';
 import { run } from '../process/run.ts';
 import { type CredentialStore, writeAuthDirectory } from './auth.ts';
+import type { RegistryClient } from './client.ts';
+import { mountImage } from './mount.ts';
 import { parsePullSpec, printPullSpec, withDigest } from './pull-spec.ts';
 
 export interface CopyOptions {
@@ -13,6 +15,8 @@ export interface CopyOptions {
   from: string;
   /** A tag, or the same digest in another repository: then nothing names the copy until a tag is pointed at it. */
   to: string;
+  /** With the credentials of both sides, as `auth`. */
+  registry: RegistryClient;
   /** For both sides; each repository finds its own entry. */
   auth: CredentialStore;
   insecure: readonly string[];
@@ -22,22 +26,34 @@ export interface CopyOptions {
 }
 
 /**
- * Copies an image of all its platforms, or an artifact, from registry to registry with skopeo; digests stay
- * (request-handling.md §7).
+ * Copies an image of all its platforms, or an artifact; digests stay (request-handling.md §7). Within a registry nothing
+ * is moved where the registry can mount blobs; else, and from registry to registry, by skopeo.
  *
  * @returns the digest of the copy, which is that of the source
  * @throws Failure `pull_spec_invalid` for a source without digest, `image_not_found`, `registry_denied`,
  *   `registry_unavailable`, `copy_failed`, `process_timeout`
  */
-export async function copyImage({ from, to, auth, insecure, timeout, signal }: CopyOptions): Promise<string> {
+export async function copyImage({ from, to, registry, ...options }: CopyOptions): Promise<string> {
   const { digest } = parsePullSpec(from);
   if (digest === undefined) throw new Failure('pull_spec_invalid', `${from} is to be copied but has no digest`);
   const source = withDigest(from, digest);
   const destination = destinationOf(to, digest);
+  const policy = await signaturePolicy();
+  // What must be signed is looked at by skopeo.
+  if (policy !== 'demanding' && (await mountImage(registry, source, destination, options.signal))) return digest;
+  await copyBySkopeo(source, destination, { ...options, flags: policy === 'absent' ? ['--insecure-policy'] : [] });
+  return digest;
+}
+
+async function copyBySkopeo(
+  source: string,
+  destination: string,
+  { auth, insecure, timeout, signal, flags }: Omit<CopyOptions, 'from' | 'to' | 'registry'> & { flags: string[] },
+): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'indexwright-copy-'));
   try {
     const args = [
-      ...policyFlags(),
+      ...flags,
       'copy',
       '--all',
       '--preserve-digests',
@@ -49,7 +65,6 @@ export async function copyImage({ from, to, auth, insecure, timeout, signal }: C
     const env = await writeAuthDirectory(auth, dir);
     const ran = await run('skopeo', args, { env, timeout, ...(signal === undefined ? {} : { signal }) });
     if (ran.exitCode !== 0) throw copyFailure(source, destination, ran.stderr);
-    return digest;
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -66,10 +81,26 @@ function tlsVerified(spec: string, insecure: readonly string[]): boolean {
   return !insecure.includes(parsePullSpec(spec).registry);
 }
 
-/** Skopeo does not start without a signature policy; where the machine has one, it holds. */
-function policyFlags(): string[] {
-  const places = [join(homedir(), '.config/containers/policy.json'), '/etc/containers/policy.json'];
-  return places.some((path) => existsSync(path)) ? [] : ['--insecure-policy'];
+const OPEN = z.object({
+  default: z.tuple([z.object({ type: z.literal('insecureAcceptAnything') })]),
+  transports: z.object({ docker: z.undefined() }).optional(),
+});
+
+/** Which images this machine lets in: its signature policy, without which skopeo does not start unless told to. */
+async function signaturePolicy(): Promise<'absent' | 'open' | 'demanding'> {
+  for (const path of [join(homedir(), '.config/containers/policy.json'), '/etc/containers/policy.json']) {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text !== undefined) return OPEN.safeParse(jsonOf(text)).success ? 'open' : 'demanding';
+  }
+  return 'absent';
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 const SIGNS: readonly (readonly [RegExp, ErrorCode, string])[] = [

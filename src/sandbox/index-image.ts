@@ -108,7 +108,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
       auth,
       insecure,
     });
-    await copyImage({ from: built.ref, to: ref, auth, insecure, timeout: 120_000 });
+    await copyImage({ from: built.ref, to: ref, registry: client, auth, insecure, timeout: 120_000 });
     const artifacts = createArtifacts({ cacheDir: join(scratch, 'artifacts') });
     await artifacts.push(client, artifactTagFor(config.registry, ref), { file: db, annotations: {} });
     map(layout, index);

@@ -148,7 +148,7 @@ export function openRooms(config: Config, log: Log): Rooms {
         registry,
         copy: async (from, to) => {
           const { insecure } = config.registry;
-          await copyImage({ from, to, auth, insecure, timeout: COPY_TIMEOUT, signal });
+          await copyImage({ from, to, registry, auth, insecure, timeout: COPY_TIMEOUT, signal });
         },
       };
     },

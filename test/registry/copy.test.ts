@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describe as chain } from '../../src/errors/failure.ts';
 import { type CredentialStore, noCredentials, withAuths, withEntry } from '../../src/registry/auth.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';
 import { copyImage } from '../../src/registry/copy.ts';
 import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
 import { gzipLayer, pushed, skopeoDigest, skopeoRaw, skopeoTags, temporaryDirectory } from './fixtures.ts';
+import { type Gate, startGate } from './gate.ts';
 import { type RunningAuthority, startTokenAuthority } from './token-authority.ts';
 
 const SOURCE = 'reader:source-secret';
@@ -46,8 +47,12 @@ afterAll(async () => {
 });
 
 const insecure = () => [source.host, target.host];
-const copy = (from: string, to: string, store = auth) =>
-  copyImage({ from, to, auth: store, insecure: insecure(), timeout: 60_000 });
+/** What a copy is given besides the two sides; `more` are registries spoken to over plain HTTP. */
+const options = (store = auth, more: string[] = []) => {
+  const access = { auth: store, insecure: [...insecure(), ...more] };
+  return { ...access, registry: createRegistryClient({ ...access, callTimeout: 5_000 }), timeout: 60_000 };
+};
+const copy = (from: string, to: string, store = auth) => copyImage({ from, to, ...options(store) });
 const built = () => `${source.host}/built/catalog@${list}`;
 
 test('all platforms, from registry to registry, digests kept', async () => {
@@ -91,6 +96,50 @@ test('within a registry, from one owner’s repository to another’s', async ()
   expect(await copy(from, to, withEntry(auth, to, OWNER))).toBe(list);
 });
 
+describe('within a registry', () => {
+  /** Copies within the source registry, through a gate; gives what was uploaded in the places of others. */
+  async function uploads(name: string, guard: Gate['guard'] = () => 'pass'): Promise<string[]> {
+    const gate = await startGate(source.host);
+    gate.guard = guard;
+    try {
+      const [from, to] = [`${gate.host}/built/catalog@${list}`, `${gate.host}/${name}`];
+      const store = withAuths(noCredentials, { [gate.host]: { auth: Buffer.from(SOURCE).toString('base64') } });
+      expect(await copyImage({ from, to, ...options(store, [gate.host]) })).toBe(list);
+      const { manifests } = JSON.parse(await skopeoRaw(`${source.host}/${name}`, SOURCE));
+      for (const { digest } of manifests) {
+        expect(await skopeoDigest(`${source.host}/${name.split(':')[0]}@${digest}`, SOURCE)).toBe(digest);
+      }
+      expect(await skopeoDigest(`${source.host}/${name}`, SOURCE)).toBe(list);
+      return gate.calls.filter((call) => /^(PATCH|PUT|DELETE) .*\/blobs\//.test(call) || /^GET .*\/blobs\//.test(call));
+    } finally {
+      await gate.close();
+    }
+  }
+
+  test('no blob is moved', async () => {
+    expect(await uploads('mounted/catalog:1')).toEqual([]);
+  });
+
+  test('a registry that does not mount is asked once; then skopeo copies', async () => {
+    const calls = await uploads('moved/catalog:1', (incoming) => {
+      // The registry knows nothing of mounting then, and opens an upload.
+      incoming.url = incoming.url?.replace(/\?mount=.*/, '');
+      return 'pass';
+    });
+    expect(calls.filter((call) => call.startsWith('DELETE '))).toHaveLength(1);
+    expect(calls.filter((call) => call.startsWith('PUT '))).toHaveLength(5);
+  });
+
+  test('nor does one that refuses to mount hinder skopeo', async () => {
+    const calls = await uploads('refused/catalog:1', (incoming, response) => {
+      if (!incoming.url?.includes('mount=')) return 'pass';
+      response.writeHead(403).end('{}');
+      return 'answered';
+    });
+    expect(calls.filter((call) => call.startsWith('PUT '))).toHaveLength(5);
+  });
+});
+
 test('what is refused before anything is done', async () => {
   await expect(copy(`${source.host}/built/catalog:1`, `${target.host}/a/b:c`)).rejects.toMatchObject({
     code: 'pull_spec_invalid',
@@ -117,9 +166,7 @@ test('failures say what was copied where, and no secret', async () => {
   const gone = await startRegistry({ dir: join(dir, 'gone') });
   await gone.close();
   const nowhere = `${gone.host}/denied/unauthorized:c`;
-  await expect(
-    copyImage({ from: built(), to: nowhere, auth, insecure: [...insecure(), gone.host], timeout: 60_000 }),
-  ).rejects.toMatchObject({
+  await expect(copyImage({ from: built(), to: nowhere, ...options(auth, [gone.host]) })).rejects.toMatchObject({
     code: 'registry_unavailable',
     message: `Failed to copy ${built()} to ${nowhere}: a registry cannot be reached`,
   });
@@ -128,7 +175,7 @@ test('failures say what was copied where, and no secret', async () => {
 test('a copy that is given up', async () => {
   const stop = new AbortController();
   const to = `${target.host}/service/aborted:1`;
-  const copying = copyImage({ from: built(), to, auth, insecure: insecure(), timeout: 60_000, signal: stop.signal });
+  const copying = copyImage({ from: built(), to, ...options(), signal: stop.signal });
   stop.abort(new Error('cancelled'));
   await expect(copying).rejects.toThrow('cancelled');
 });
