@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { breakPipeline } from '../../src/sandbox/break-pipeline.ts';
 import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
-import { type Gate, startGate } from '../registry/gate.ts';
+import { type Gate, startGate, withoutMounting } from '../registry/gate.ts';
 import { watchArgv } from './support/argv-watch.ts';
 import { releaseToken } from './support/content.ts';
 import { newOperator } from './support/proof.ts';
@@ -103,6 +103,13 @@ describe('a secret', { timeout: 120_000 }, () => {
 
   test('leaves no trace in an overwrite that completes', async () => {
     const ended = await watched(await w.add({ bundles: [w.sandbox.seeded.newest.lighthouse] }));
+    expect(ended).toMatchObject({ state: 'complete', sealed: true });
+  });
+
+  test('nor in one for which skopeo copies, because the registry does not mount', async () => {
+    gate.guard = withoutMounting;
+    const ended = await watched(await w.add({ bundles: [await newOperator(w, 'moved')] }));
+    gate.guard = () => 'pass';
     expect(ended).toMatchObject({ state: 'complete', sealed: true });
   });
 
