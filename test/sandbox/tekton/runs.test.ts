@@ -215,7 +215,8 @@ test.each([
     reason: 'TaskRunCancelled',
     message: `TaskRun "${name}-long" was cancelled. TaskRun cancelled as the PipelineRun it belongs to has been cancelled.`,
   });
-  expect(alive(pidIn(world.log(name, 'long'))), 'grandchildren die too').toBe(false);
+  const grandchild = pidIn(world.log(name, 'long'));
+  await expect.poll(() => alive(grandchild), { message: 'grandchildren die too' }).toBe(false);
   expect(() => world.steer(name, 'CancelledRunFinally'.replace(status, 'StoppedRunFinally'))).toThrow(
     'Once the PipelineRun is complete, no updates are allowed',
   );
@@ -309,7 +310,7 @@ test('a run that was going on when the sandbox stopped is lost, its processes to
   await first.logged('lost', 'long', 'ready\n');
   const pid = pidIn(first.log('lost', 'long'));
   await first.stop({ keep: true });
-  expect(alive(pid)).toBe(false);
+  await expect.poll(() => alive(pid)).toBe(false);
   const second = await runs(first.home);
   expect(verdict(await second.end('lost'))).toEqual({
     status: 'False',
