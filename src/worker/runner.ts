@@ -25,13 +25,19 @@ export interface Runner {
 
 /** Waits between two runs of graphile-worker in a process whose database went away. */
 const RESTART_AFTER = 500;
+/**
+ * Milliseconds between two looks for jobs that nobody announces: those whose time has come, those of workers that died.
+ * One of the places looks for all; graphile-worker would have each of them look, which is what its own interval is for.
+ */
+const LOOK_EVERY = 250;
+const LOOK_ALL_EVERY = 10_000;
 /** graphile-worker's own queries are short; on a line that is dead they must not keep it from ending. */
 const QUERY_TIMEOUT = 15_000;
 
 /**
  * Runs jobs until stopped, through restarts of the database. graphile-worker 0.18 is tamed as feasibility.md §3
  * measured: batching off (else finished jobs stay locked), a nudge when a named queue is freed (else it waits a whole
- * poll), a new runner whenever one ends by itself or its jobs have ended after it lost the database, and our own pulse
+ * look), a new runner whenever one ends by itself or its jobs have ended after it lost the database, and our own pulse
  * for crashed workers.
  */
 export function startRunner(options: RunnerOptions): Runner {
@@ -69,19 +75,22 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
   const jobs = new Jobs(tasks(AbortSignal.any([lost.signal, stopping])), lost.signal);
   const events = new EventEmitter() as WorkerEvents;
   const pulses: Promise<() => void>[] = [];
+  const looks: NodeJS.Timeout[] = [];
   events.on('pool:create', ({ workerPool }) => {
-    const nudge = () => {
-      // A pool whose workers have ended refuses it; what the nudge is for, the poll brings a little later.
-      const nudgeOnce = () => {
-        try {
-          workerPool.nudge(1);
-        } catch (err) {
-          log.debug({ err }, 'the worker pool has ended');
-        }
-      };
-      for (const delay of [5, 25]) setTimeout(nudgeOnce, delay);
+    const look = () => {
+      try {
+        workerPool.nudge(1);
+      } catch (err) {
+        // A pool whose workers have ended refuses it.
+        log.debug({ err }, 'the worker pool has ended');
+      }
     };
-    events.on('job:complete', ({ job }) => job.job_queue_id !== null && nudge());
+    looks.push(setInterval(look, LOOK_EVERY));
+    // Where one was due, others may be.
+    events.on('job:start', look);
+    events.on('job:complete', ({ job }) => {
+      if (job.job_queue_id !== null) for (const delay of [5, 25]) setTimeout(look, delay);
+    });
     events.on('pool:fatalError', ({ error }) =>
       lost.abort(new Error('the end of a job could not be written down', { cause: error })),
     );
@@ -106,7 +115,7 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
       events,
       taskList: jobs.tasks,
       noHandleSignals: true,
-      pollInterval: 250,
+      pollInterval: LOOK_ALL_EVERY,
       logger: new Logger(
         () => (level, message) => log[level === 'error' ? 'warn' : 'debug'](`graphile-worker: ${message}`),
       ),
@@ -127,6 +136,7 @@ async function runOnce(options: RunnerOptions, stopping: AbortSignal): Promise<v
   } finally {
     onState('waiting');
     stopSweeping();
+    for (const look of looks) clearInterval(look);
     lost.abort(new Error('this worker pool has ended'));
     for (const pulse of pulses) await pulse.then((release) => release()).catch(() => {});
     // Not waited for: on a line that is dead it would never end.

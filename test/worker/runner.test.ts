@@ -115,6 +115,15 @@ describe('the runner', () => {
     expect(runner.numbers).toEqual([1]);
   });
 
+  test('takes all jobs whose time has come, though nobody announces them', async () => {
+    const runner = counting(() => new Promise((next) => setTimeout(next, 50)));
+    await query(`select graphile_worker.add_job('count', json_build_object('number', number),
+      run_at := now() + interval '500 ms') from generate_series(1, 20) as number`);
+    await runner.seen(20);
+    await runner.stop();
+    expect(runner.numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
   test('goes on after the database was restarted', async () => {
     const runner = counting();
     await addJob(1, 'lane');
