@@ -6,7 +6,7 @@ import type { Layout } from './layout.ts';
 import { type PipelinesAsCode, startPipelinesAsCode } from './pac/server.ts';
 import { type Part, part } from './part.ts';
 import { startPostgres } from './postgres.ts';
-import { COMPILE_CACHE } from './program.ts';
+import { QUICK_START } from './program.ts';
 import { type RunningRegistry, startRegistry } from './registry.ts';
 import { RELEASE_USER } from './service-files.ts';
 import { startTekton } from './tekton/controller.ts';
@@ -91,10 +91,7 @@ export function imitatedParts(layout: Layout): Parts {
         store: server.store,
         logs: server.logs,
         dir: path('tekton'),
-        env: {
-          INDEXWRIGHT_OPM_DIR: TOOLS,
-          NODE_COMPILE_CACHE: COMPILE_CACHE,
-        },
+        env: { INDEXWRIGHT_OPM_DIR: TOOLS, ...QUICK_START },
         log: logOf('tekton'),
       });
       return {

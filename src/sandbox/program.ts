@@ -5,7 +5,10 @@ import { Failure } from '../errors/failure.ts';
 import { dyingWithUs, killedWithUs } from '../process/dying.ts';
 
 /** Shared by all programs of all sandboxes of a checkout: compiling the sources anew at each start is most of the start. */
-export const COMPILE_CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/compile');
+const COMPILE_CACHE = resolve(import.meta.dirname, '../../node_modules/.cache/compile');
+
+/** The environment of our own programs in which they start fastest. */
+export const QUICK_START = { NODE_COMPILE_CACHE: COMPILE_CACHE, INDEXWRIGHT_NODE: process.execPath };
 
 export interface RunningProgram {
   pid: number;

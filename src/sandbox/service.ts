@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { childEnvironment } from '../process/run.ts';
 import type { Layout } from './layout.ts';
-import { COMPILE_CACHE, type RunningProgram, startProgram } from './program.ts';
+import { QUICK_START, type RunningProgram, startProgram } from './program.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../bin/indexwright');
 const LOOK_AGAIN = 40;
@@ -41,7 +41,7 @@ function startService(
     args: [role, '--config', layout.path('config.yaml')],
     env: childEnvironment({
       INDEXWRIGHT_LOG_LEVEL: process.env.INDEXWRIGHT_LOG_LEVEL ?? 'info',
-      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ...QUICK_START,
     }),
     log: layout.path('logs', `${name}.log`),
     ready: async (signal) => {

@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { authenticate } from './access.ts';
 import { branchRoutes } from './branches.ts';
@@ -78,11 +76,8 @@ async function handle(world: World, request: IncomingMessage, response: ServerRe
   }
   const reply = await answer(world, request, pathname, new URLSearchParams(search));
   world.log?.debug({ method: request.method, path: decoded, status: reply.status }, 'answered');
-  if (fault?.answer !== undefined) {
-    await takeEffect(reply);
-    return sendFault(request, response, fault.answer);
-  }
-  await send(request, response, reply);
+  if (fault?.answer !== undefined) return sendFault(request, response, fault.answer);
+  send(request, response, reply);
 }
 
 function splitOnce(text: string, by: string): [string, string] {
@@ -90,12 +85,7 @@ function splitOnce(text: string, by: string): [string, string] {
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** Reads a streamed answer to its end, as the effect is complete only then. */
-async function takeEffect(reply: Reply): Promise<void> {
-  if (reply.raw instanceof Readable) await finished(reply.raw.resume(), { writable: false });
-}
-
-async function sendFault(request: IncomingMessage, response: ServerResponse, fault: FaultAnswer): Promise<void> {
+function sendFault(request: IncomingMessage, response: ServerResponse, fault: FaultAnswer): void {
   if (fault === 'drop') {
     response.destroy();
     return;
@@ -103,7 +93,7 @@ async function sendFault(request: IncomingMessage, response: ServerResponse, fau
   const { body = '' } = fault;
   const reply = typeof body === 'string' ? { raw: body } : { body };
   const type = typeof body === 'string' && body.trimStart().startsWith('<') ? { 'Content-Type': 'text/html' } : {};
-  await send(request, response, { status: fault.status, headers: { ...type, ...fault.headers }, ...reply });
+  send(request, response, { status: fault.status, headers: { ...type, ...fault.headers }, ...reply });
 }
 
 async function answer(
@@ -139,21 +129,15 @@ async function answerRest(
   return found.handler({ method, path: found.path, params, query, identity, request, world });
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, reply: Reply): Promise<void> {
+function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   const json = reply.raw === undefined && reply.status !== 204;
   response.writeHead(reply.status, {
     ...(json ? { 'Content-Type': 'application/json' } : {}),
     ...(request.url?.startsWith(API) ? { 'X-Request-Id': requestId() } : {}),
     ...reply.headers,
   });
-  if (reply.status === 204 || request.method === 'HEAD') {
-    if (reply.raw instanceof Readable) reply.raw.destroy();
-    response.end();
-  } else if (reply.raw instanceof Readable) {
-    await pipeline(reply.raw, response);
-  } else {
-    response.end(json ? JSON.stringify(reply.body) : reply.raw);
-  }
+  const empty = reply.status === 204 || request.method === 'HEAD';
+  response.end(empty ? undefined : json ? JSON.stringify(reply.body) : reply.raw);
 }
 
 let requests = 0;

@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { killGroup } from '../../process/dying.ts';
+import type { Child } from '../../process/child.ts';
+import { start } from '../../process/launcher.ts';
 import { DEVELOPER, type Identity, identify, levelOf, mayRead } from './access.ts';
 import { decode, findProject } from './call.ts';
 import type { RefMove } from './events.ts';
@@ -112,20 +111,13 @@ interface Exchange<U extends User | undefined = User | undefined> {
 }
 
 /** Per server: what git can do, as version 2 of its protocol begins; no ref of any repository is in it. */
-const greetings = new WeakMap<World, Buffer>();
+const greetings = new WeakMap<World, Reply>();
 
 async function serveFetch(world: World, exchange: Exchange): Promise<Reply> {
   if (exchange.service !== 'info/refs' || exchange.request.headers['git-protocol'] !== 'version=2')
     return backend(world, exchange);
-  const known = greetings.get(world);
-  const headers = { 'Content-Type': 'application/x-git-upload-pack-advertisement', 'Cache-Control': 'no-cache' };
-  if (known !== undefined) return { status: 200, headers, raw: known };
-  const reply = await backend(world, exchange);
-  if (reply.status === 200 && reply.raw instanceof Readable) {
-    const raw = await buffer(reply.raw);
-    greetings.set(world, raw);
-    return { ...reply, raw };
-  }
+  const reply = greetings.get(world) ?? (await backend(world, exchange));
+  if (reply.status === 200) greetings.set(world, reply);
   return reply;
 }
 
@@ -136,17 +128,18 @@ async function push(world: World, exchange: Exchange<User>): Promise<Reply> {
   const scratch = await mkdtemp(join(world.dir, 'push-'));
   const moved = join(scratch, 'moved');
   await writeFile(moved, '');
-  const finish = async () => {
+  try {
+    const reply = await backend(world, exchange, { ...pushRules(world, project, user), GITLAB_MOVED: moved });
     const lines = (await readFile(moved, 'utf8')).split('\n').filter(Boolean);
-    await rm(scratch, { recursive: true });
     const moves = lines.map((line): RefMove => {
       const [from = '', to = '', ref = ''] = line.split(' ');
       return { ref, from, to };
     });
     if (moves.length > 0) await world.alone(project, () => refsMoved(world, project, user, moves));
-  };
-  const env = { ...pushRules(world, project, user), GITLAB_MOVED: moved };
-  return backend(world, exchange, { env, finish });
+    return reply;
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
 }
 
 /** What the pre-receive hook needs to know; patterns one a line. */
@@ -169,21 +162,23 @@ function pushRules(world: World, project: Project, user: User): Record<string, s
 }
 
 /** The children that serve git right now; the server ends them when it closes. */
-const children = new WeakMap<World, Set<ChildProcess>>();
+const children = new WeakMap<World, Set<Child>>();
 
 export function endGitChildren(world: World): void {
-  // The whole group: http-backend's own children hold the pipes.
-  for (const child of children.get(world) ?? []) killGroup(child);
+  for (const child of children.get(world) ?? []) child.kill();
 }
 
-function backend(
+async function backend(
   world: World,
   { project, service, request, query, user }: Exchange,
-  more: { env?: Record<string, string>; finish?: () => Promise<void> } = {},
+  env: Record<string, string> = {},
 ): Promise<Reply> {
+  const input = await buffer(request);
   const header = (name: string) => String(request.headers[name] ?? '');
-  const child = spawn('git', ['http-backend'], {
-    detached: true,
+  const child = start({
+    file: 'git',
+    args: ['http-backend'],
+    cwd: world.dir,
     env: {
       ...gitEnvironment({ 'core.hooksPath': join(world.dir, 'githooks') }),
       GIT_PROJECT_ROOT: join(world.dir, 'repositories'),
@@ -192,60 +187,34 @@ function backend(
       QUERY_STRING: query.toString(),
       REQUEST_METHOD: request.method ?? 'GET',
       CONTENT_TYPE: header('content-type'),
-      ...(request.headers['content-length'] === undefined ? {} : { CONTENT_LENGTH: header('content-length') }),
+      CONTENT_LENGTH: String(input.length),
       HTTP_CONTENT_ENCODING: header('content-encoding'),
       GIT_PROTOCOL: header('git-protocol'),
       REMOTE_ADDR: '127.0.0.1',
       ...(user === undefined ? {} : { REMOTE_USER: user.username }),
-      ...more.env,
+      ...env,
     },
+    input,
   });
   const running = children.get(world) ?? new Set();
   children.set(world, running.add(child));
-  const failed = new Promise<never>((_, reject) => child.on('error', reject));
-  const closed = new Promise<void>((resolve) => child.on('close', () => resolve())).finally(() =>
-    running.delete(child),
-  );
-  // A child that has refused does not read the rest; a client that went away ends the input early.
-  child.stdin.on('error', () => {});
-  request.pipe(child.stdin);
-  request.on('close', () => child.stdin.end());
-  child.stderr.on('data', (chunk) => world.log?.debug({ project: project.path_with_namespace }, String(chunk).trim()));
-
-  const finished = closed.then(() => more.finish?.());
-  world.background.watch(finished);
-  finished.catch((thrown) => world.log?.error({ err: thrown }, 'after a push'));
-  const body = new Transform({
-    transform: (chunk, _encoding, done) => done(null, chunk),
-    flush: (done) => void finished.then(() => done(), done),
-  });
-  // A fetch nobody reads any more is ended; a push is not, it may be about to move refs.
-  if (more.finish === undefined) body.on('close', () => running.has(child) && killGroup(child));
-  return Promise.race([failed, readHead(child, body)]);
+  const { stdout, stderr } = await child.ended;
+  running.delete(child);
+  if (stderr.length > 0) world.log?.debug({ project: project.path_with_namespace }, stderr.toString().trim());
+  return readAnswer(stdout);
 }
 
-/** Reads the CGI head of the answer; what comes after it goes to the body. */
-function readHead(child: ReturnType<typeof spawn>, body: Transform): Promise<Reply> {
-  return new Promise((resolve) => {
-    let head = Buffer.alloc(0);
-    const onData = (chunk: Buffer) => {
-      head = Buffer.concat([head, chunk]);
-      const end = head.indexOf('\r\n\r\n');
-      if (end < 0) return;
-      child.stdout?.off('data', onData);
-      const headers: Record<string, string> = {};
-      let status = 200;
-      for (const line of head.subarray(0, end).toString().split('\r\n')) {
-        const [name = '', ...rest] = line.split(':');
-        const value = rest.join(':').trim();
-        if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
-        else headers[name] = value;
-      }
-      body.write(head.subarray(end + 4));
-      child.stdout?.pipe(body);
-      resolve({ status, headers, raw: body });
-    };
-    child.stdout?.on('data', onData);
-    child.stdout?.on('end', () => resolve(plain(500, 'git http-backend gave no answer')));
-  });
+/** A CGI program's answer: its head and, after an empty line, the body. */
+function readAnswer(answer: Buffer): Reply {
+  const end = answer.indexOf('\r\n\r\n');
+  if (end < 0) return plain(500, 'git http-backend gave no answer');
+  const headers: Record<string, string> = {};
+  let status = 200;
+  for (const line of answer.subarray(0, end).toString().split('\r\n')) {
+    const [name = '', ...rest] = line.split(':');
+    const value = rest.join(':').trim();
+    if (name.toLowerCase() === 'status') status = Number.parseInt(value, 10);
+    else headers[name] = value;
+  }
+  return { status, headers, raw: answer.subarray(end + 4) };
 }

@@ -1,12 +1,10 @@
-import type { Readable } from 'node:stream';
-
-/** What a handler gives back; bodies that are neither text, bytes nor a stream are sent as JSON. */
+/** What a handler gives back; bodies that are neither text nor bytes are sent as JSON. */
 export interface Reply {
   status: number;
   headers?: Record<string, string>;
   body?: unknown;
   /** Set when `body` is raw bytes or text that must not be turned into JSON. */
-  raw?: string | Buffer | Readable;
+  raw?: string | Buffer;
 }
 
 export const ok = (body: unknown, headers: Record<string, string> = {}): Reply => ({ status: 200, body, headers });

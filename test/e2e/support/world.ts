@@ -112,7 +112,7 @@ async function worldOf<Of extends AnyParts>(
       const view = await get(request.id);
       if (ready(view)) return view;
       if (Date.now() > limit) throw new Error(`request ${request.id} is still ${JSON.stringify(view, null, 1)}`);
-      await new Promise((next) => setTimeout(next, 50));
+      await new Promise((next) => setTimeout(next, 100));
     }
   };
   const gitlab = restClient(`${at.gitlabUrl}/api/v4`, { 'private-token': seeded.gitlabToken });
