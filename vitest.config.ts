@@ -13,33 +13,15 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Rooms whose tests leave nothing behind in their process; a new one for each file would take longer than they do. */
-const QUICK = [
-  'api',
-  'config',
-  'db',
-  'docs',
-  'errors',
-  'house',
-  'manifests',
-  'onboarding',
-  'requests',
-  'spine',
-  'sandbox/kubernetes',
-  'sandbox/pac',
-  'sandbox/tekton',
-  'storage',
-  'telemetry',
-].map((room) => `test/${room}/**/*.test.ts`);
 // On real programs, by `make test-cluster` (vitest.cluster.config.ts).
 const REAL = ['test/cluster/**', 'node_modules/**'];
 
 export default defineConfig({
   test: {
-    projects: [
-      { extends: true, test: { name: 'quick', include: QUICK, exclude: REAL, isolate: false } },
-      { extends: true, test: { name: 'whole', include: ['test/**/*.test.ts'], exclude: [...REAL, ...QUICK] } },
-    ],
+    include: ['test/**/*.test.ts'],
+    exclude: REAL,
+    // No test leaves anything behind in its process; a new one for each file would cost a second of CPU for most.
+    isolate: false,
     globalSetup: ['test/support/postgres-global.ts', 'test/support/scratch-global.ts'],
     setupFiles: ['src/cli/fast-imports.ts'],
     pool: 'forks',
