@@ -102,14 +102,18 @@ async function authentication(dir: string, auth: NonNullable<RegistryOptions['au
   return { htpasswd: { realm: 'sandbox', path } };
 }
 
-/** The address the registry says it listens on; the rest of its log is read and dropped, so that its pipe never fills. */
+/** The address the registry says it listens on; the rest of its log is dropped, so that its pipe never fills. */
 function listening(child: RegistryProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     const said: string[] = [];
     const lines = createInterface({ input: child.stderr });
     lines.on('line', (line) => {
       const address = /listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1];
-      if (address !== undefined) resolve(address);
+      if (address !== undefined) {
+        lines.close();
+        child.stderr.resume();
+        resolve(address);
+      }
       said.push(line);
       if (said.length > 5) said.shift();
     });
