@@ -13,13 +13,11 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-// On real programs, by `make test-cluster` (vitest.cluster.config.ts).
-const REAL = ['test/cluster/**', 'node_modules/**'];
-
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: REAL,
+    // The first are on real programs, by `make test-cluster` (vitest.cluster.config.ts).
+    exclude: ['test/cluster/**', 'node_modules/**'],
     // No test leaves anything behind in its process; a new one for each file would cost a second of CPU for most.
     isolate: false,
     globalSetup: ['test/support/postgres-global.ts', 'test/support/scratch-global.ts'],

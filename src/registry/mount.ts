@@ -24,10 +24,10 @@ export async function mountImage(
     const whole = await registry.manifest(source);
     const parts = await partsOf(registry, source, whole);
     if (parts === undefined) return false;
-    const [first, ...others] = new Set(parts.flatMap(blobsOf));
+    const blobs = [...new Set(parts.flatMap(blobsOf))];
     const mount = (digest: string) => registry.mountBlob(nameOf(destination), digest, nameOf(source));
     // The first one tells whether the registry does such a thing at all.
-    for (const some of [first === undefined ? [] : [first], others]) {
+    for (const some of [blobs.slice(0, 1), blobs.slice(1)]) {
       if ((await Promise.all(some.map(mount))).includes('not mounted')) return false;
     }
     const put = (reference: string, { mediaType, bytes }: Manifest) =>

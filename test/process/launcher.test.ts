@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Command, startHere } from '../../src/process/child.ts';
 import { launcherPid, startBeside } from '../../src/process/launcher.ts';
 import { childEnvironment } from '../../src/process/run.ts';
+import { isAlive } from '../support/alive.ts';
 
 let cwd: string;
 beforeAll(() => {
@@ -97,13 +98,6 @@ describe('the process beside', () => {
       process.on('SIGINT', () => console.log('asked to stop'));
       console.log((await child.ended).exitCode);`;
     return spawn(process.execPath, ['--input-type=module', '-e', script], { detached: true });
-  };
-  const isAlive = (pid: number) => {
-    try {
-      return process.kill(pid, 0);
-    } catch {
-      return false;
-    }
   };
 
   test('ends with a parent that is killed, and what its children have started ends too', async () => {

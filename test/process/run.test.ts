@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/errors/failure.ts';
 import { childEnvironment, run } from '../../src/process/run.ts';
+import { isAlive } from '../support/alive.ts';
 
 const second = 1000;
 const codeOf = async (work: Promise<unknown>) => {
@@ -11,14 +12,6 @@ const codeOf = async (work: Promise<unknown>) => {
     (failure: unknown) => failure,
   );
   return thrown instanceof Failure ? thrown.code : thrown;
-};
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 };
 
 describe('run', () => {

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
+import { isAlive } from '../../support/alive.ts';
 import { runs, task, verdict } from './runs.ts';
 
 let world: Awaited<ReturnType<typeof runs>>;
@@ -178,14 +179,6 @@ test('a result that a good task did not write fails the run', async () => {
 });
 
 const SLEEP = 'echo ready; sleep 60 & echo $! ; wait';
-/** A killed orphan may stay a zombie for a while: nothing of it runs. */
-const alive = (pid: number) => {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-};
 const pidIn = (log: string | undefined) => Number(/ready\n(\d+)/.exec(log ?? '')?.[1]);
 
 test.each([
@@ -216,7 +209,7 @@ test.each([
     message: `TaskRun "${name}-long" was cancelled. TaskRun cancelled as the PipelineRun it belongs to has been cancelled.`,
   });
   const grandchild = pidIn(world.log(name, 'long'));
-  await expect.poll(() => alive(grandchild), { message: 'grandchildren die too' }).toBe(false);
+  await expect.poll(() => isAlive(grandchild), { message: 'grandchildren die too' }).toBe(false);
   expect(() => world.steer(name, 'CancelledRunFinally'.replace(status, 'StoppedRunFinally'))).toThrow(
     'Once the PipelineRun is complete, no updates are allowed',
   );
@@ -269,7 +262,7 @@ test('a pending run waits without a start time; deleting a run ends its steps', 
   });
   world.store.remove(RESOURCES.pipelineruns, { namespace: 'tenant', name: 'queued' });
   await pods;
-  await expect.poll(() => alive(pid)).toBe(false);
+  await expect.poll(() => isAlive(pid)).toBe(false);
 });
 
 test('admission refuses what Tekton refuses', () => {
@@ -310,7 +303,7 @@ test('a run that was going on when the sandbox stopped is lost, its processes to
   await first.logged('lost', 'long', 'ready\n');
   const pid = pidIn(first.log('lost', 'long'));
   await first.stop({ keep: true });
-  await expect.poll(() => alive(pid)).toBe(false);
+  await expect.poll(() => isAlive(pid)).toBe(false);
   const second = await runs(first.home);
   expect(verdict(await second.end('lost'))).toEqual({
     status: 'False',
