@@ -61,7 +61,7 @@ test('nobody, a stranger, and an account with few rights', async () => {
     },
   });
   const few = { token: asked.json.status.token as string };
-  const [nobody, stranger] = [{ token: '' }, { token: 'wrong' }];
+  const [nobody, stranger] = [{ token: '' }, { token: 'a-token-of-nobody' }];
   await expect.poll(async () => (await world.call('GET', RUNS, undefined, few)).code, LONG).toBe(200);
   await world.call('POST', RUNS, run('one'));
   const answers = [

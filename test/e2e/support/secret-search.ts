@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Tells which of some secrets stand in a text, however they are written there. */
@@ -43,9 +43,9 @@ export function filesWithSecrets(search: SecretSearch, folders: readonly string[
     return entriesOf(folder).flatMap((entry): FileTrace[] => {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) return filesWithSecrets(search, [path]);
-      const text = entry.isFile() ? textOf(path) : undefined;
-      const secrets = text === undefined ? [] : search(text);
-      return secrets.length === 0 ? [] : [{ path, secrets, mode: modeOf(path) ?? 0, folder: mode }];
+      const file = entry.isFile() ? contentOf(path) : undefined;
+      const secrets = file === undefined ? [] : search(file.text);
+      return file === undefined || secrets.length === 0 ? [] : [{ path, secrets, mode: file.mode, folder: mode }];
     });
   });
 }
@@ -61,6 +61,17 @@ function unlessGone<T>(read: () => T): T | undefined {
   }
 }
 
-const modeOf = (path: string) => unlessGone(() => lstatSync(path).mode & 0o777);
+const permissions = ({ mode }: { mode: number }) => mode & 0o777;
+const modeOf = (path: string) => unlessGone(() => permissions(lstatSync(path)));
 const entriesOf = (path: string) => unlessGone(() => readdirSync(path, { withFileTypes: true })) ?? [];
-const textOf = (path: string) => unlessGone(() => readFileSync(path, 'latin1'));
+
+/** Text and permissions of one file, also when it goes between the two looks. */
+const contentOf = (path: string) =>
+  unlessGone(() => {
+    const file = openSync(path, 'r');
+    try {
+      return { text: readFileSync(file, 'latin1'), mode: permissions(fstatSync(file)) };
+    } finally {
+      closeSync(file);
+    }
+  });

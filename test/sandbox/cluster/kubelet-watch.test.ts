@@ -69,7 +69,7 @@ test('calls: refusals that were expected, those that were not, and a server that
     code: 'kubernetes_denied',
     message: expect.stringContaining('namespaces "none" not found'),
   });
-  const anonymous = connectNode({ server, ca, token: 'wrong' });
+  const anonymous = connectNode({ server, ca, token: 'a-token-of-nobody' });
   await expect(anonymous.call('GET', '/api/v1/pods', z.unknown())).rejects.toThrow('401');
   // A body of DELETE has its length: the next call on the same connection is understood.
   await world.call('POST', '/api/v1/namespaces', { metadata: { name: 'brief' } });
