@@ -66,7 +66,7 @@ test('what a token does not allow, and a password that is wrong', async () => {
     code: 'registry_denied',
     message: `The registry ${registry.host} refused the credentials for ${at('private/otto:1')}.`,
   });
-  const wrong = client(withAuths(noCredentials, { [registry.host]: basic('anna:wrong') }));
+  const wrong = client(withAuths(noCredentials, { [registry.host]: basic('anna:not-her-word') }));
   await expect(wrong.digestOf(at('public/image:1'))).rejects.toMatchObject({ code: 'registry_denied' });
   await expect(client(noCredentials).digestOf(at('private/anna:1'))).rejects.toMatchObject({
     message: expect.stringContaining('there are none for it'),

@@ -44,7 +44,7 @@ export async function readingWorld(): Promise<ReadingWorld> {
       config,
       log: createLog('silent', 'test'),
       signal: new AbortController().signal,
-      registry: clientFor('release:wrong'),
+      registry: clientFor('release:not-its-word'),
       serviceRegistry: client,
       scratch,
       report: async (reason) => void reasons.push(reason),
