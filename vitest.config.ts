@@ -18,7 +18,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // The first are on real programs, by `make test-cluster` (vitest.cluster.config.ts).
     exclude: ['test/cluster/**', 'node_modules/**'],
-    // No test leaves anything behind in its process; a new one for each file would cost a second of CPU for most.
+    // All that a test leaves behind in its process is what is to be masked; a new one for each file would cost a second of CPU.
     isolate: false,
     globalSetup: ['test/support/postgres-global.ts', 'test/support/scratch-global.ts'],
     setupFiles: ['src/cli/fast-imports.ts'],
