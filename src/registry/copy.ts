@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,23 +84,19 @@ function tlsVerified(spec: string, insecure: readonly string[]): boolean {
 
 const OPEN = z.object({
   default: z.tuple([z.object({ type: z.literal('insecureAcceptAnything') })]),
-  transports: z.object({ docker: z.undefined() }).optional(),
+  transports: z.object({ docker: z.never().optional() }).optional(),
 });
 
 /** Which images this machine lets in: its signature policy, without which skopeo does not start unless told to. */
 async function signaturePolicy(): Promise<'absent' | 'open' | 'demanding'> {
-  for (const path of [join(homedir(), '.config/containers/policy.json'), '/etc/containers/policy.json']) {
-    const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text !== undefined) return OPEN.safeParse(jsonOf(text)).success ? 'open' : 'demanding';
-  }
-  return 'absent';
-}
-
-function jsonOf(text: string): unknown {
+  const places = [join(homedir(), '.config/containers/policy.json'), '/etc/containers/policy.json'];
+  const path = places.find((place) => existsSync(place));
+  if (path === undefined) return 'absent';
   try {
-    return JSON.parse(text);
+    return OPEN.safeParse(JSON.parse(await readFile(path, 'utf8'))).success ? 'open' : 'demanding';
   } catch {
-    return undefined;
+    // What it asks for cannot be told; skopeo says what is wrong with it.
+    return 'demanding';
   }
 }
 

@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { describe as chain } from '../../src/errors/failure.ts';
 import { type CredentialStore, noCredentials, withAuths, withEntry } from '../../src/registry/auth.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';
@@ -97,14 +97,16 @@ test('within a registry, from one owner’s repository to another’s', async ()
 });
 
 describe('within a registry', () => {
+  const readerAt = (host: string) =>
+    withAuths(noCredentials, { [host]: { auth: Buffer.from(SOURCE).toString('base64') } });
+
   /** Copies within the source registry, through a gate; gives the calls by which blobs were moved. */
   async function moves(name: string, guard: Gate['guard'] = () => 'pass'): Promise<string[]> {
     const gate = await startGate(source.host);
     gate.guard = guard;
     try {
       const [from, to] = [`${gate.host}/built/catalog@${list}`, `${gate.host}/${name}`];
-      const store = withAuths(noCredentials, { [gate.host]: { auth: Buffer.from(SOURCE).toString('base64') } });
-      expect(await copyImage({ from, to, ...options(store, [gate.host]) })).toBe(list);
+      expect(await copyImage({ from, to, ...options(readerAt(gate.host), [gate.host]) })).toBe(list);
       const { manifests } = JSON.parse(await skopeoRaw(`${source.host}/${name}`, SOURCE));
       for (const { digest } of manifests) {
         expect(await skopeoDigest(`${source.host}/${name.split(':')[0]}@${digest}`, SOURCE)).toBe(digest);
@@ -133,6 +135,38 @@ describe('within a registry', () => {
       return 'answered';
     });
     expect(calls.filter((call) => call.startsWith('PUT '))).toHaveLength(5);
+  });
+
+  /** A machine whose user has such a signature policy; null for one that cannot be read. */
+  async function withPolicy(text: string | null): Promise<void> {
+    const home = await mkdtemp(join(dir, 'home-'));
+    const policy = join(home, '.config/containers/policy.json');
+    await mkdir(text === null ? policy : join(policy, '..'), { recursive: true });
+    if (text !== null) await writeFile(policy, text);
+    vi.stubEnv('HOME', home);
+    onTestFinished(() => void vi.unstubAllEnvs());
+  }
+  const accepting = [{ type: 'insecureAcceptAnything' }];
+
+  test('a policy that lets everything in does not hinder mounting', async () => {
+    const transports = { 'docker-daemon': { '': accepting } };
+    await withPolicy(JSON.stringify({ default: accepting, transports }));
+    expect(await moves('open/catalog:1')).toEqual([]);
+  });
+
+  test.for([
+    ['asks for more', JSON.stringify({ default: [{ type: 'reject' }] })],
+    [
+      'asks for more of some registries',
+      JSON.stringify({ default: accepting, transports: { docker: { '': [{ type: 'reject' }] } } }),
+    ],
+    ['is no policy', '{"default": '],
+    ['cannot be read', null],
+  ] as const)('nothing is copied past a policy that %s', async ([, text]) => {
+    await withPolicy(text);
+    const to = `${source.host}/barred/catalog:1`;
+    await expect(copy(built(), to, readerAt(source.host))).rejects.toMatchObject({ code: 'copy_failed' });
+    expect(await skopeoTags(`${source.host}/barred/catalog`, SOURCE).catch(() => [])).toEqual([]);
   });
 });
 
