@@ -8,7 +8,7 @@ import { clusterAdmin, SERVICE_ACCOUNT, tokenOf, workerAccount } from '../../src
 import { ADDED, expectPublished, expectUndone, newOperator } from '../e2e/support/proof.ts';
 import { type AnyWorld, noRealBundles, type View } from '../e2e/support/world.ts';
 import { ending, type Pair, pair, type Stage } from './support/pair.ts';
-import { cancelRun, deleteRun, runningRun, watchRuns } from './support/runs.ts';
+import { cancelRun, deleteRun, followedRun, runningRun, watchRuns } from './support/runs.ts';
 
 // Nothing here is about time: the limits only end a test that hangs on a machine that is very busy.
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 600_000 });
@@ -135,7 +135,8 @@ test('the run is deleted before its end: has failed, and nothing is left', async
     const bundles = [await newOperator(w, 'deleted')];
     const before = await w.photograph();
     const request = await w.add({ from_index: index, bundles });
-    await deleteRun(clusterAdmin(w.sandbox.layout), await runningRun(w));
+    // Deleted before anybody follows it, nobody could tell that it had not ended.
+    await deleteRun(clusterAdmin(w.sandbox.layout), await followedRun(w, request));
     const ended = await w.end(request);
     await expectUndone(w, ended, /was deleted before it ended/, before);
     return ended;

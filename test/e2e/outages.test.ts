@@ -6,6 +6,7 @@ import type { RunningProgram } from '../../src/sandbox/program.ts';
 import { Anything } from '../../src/sandbox/rest.ts';
 import { SOAK } from '../support/soak.ts';
 import { dropWaiting, gateAt, type Moment } from './support/gate.ts';
+import { stepOf } from './support/journal.ts';
 import { ADDED, expectPublished, expectUndone, newOperator, operatorsOf } from './support/proof.ts';
 import { type View, type World, world } from './support/world.ts';
 
@@ -76,14 +77,6 @@ async function undoError(request: Pick<View, 'id'>): Promise<string | null> {
   return rows[0]?.undo_error ?? null;
 }
 
-/** A step of the request's journal as it is now. */
-async function step(request: Pick<View, 'id'>, name: string) {
-  const sql = `select s.notes, s.outcome from delivery_steps s join requests r on r.delivery_id = s.delivery_id
-    where r.id = $1 and s.name = $2 order by s.seq desc limit 1`;
-  const [row] = await w.query(sql, z.object({ notes: Anything, outcome: Anything }), [request.id, name]);
-  return row;
-}
-
 /** Ends a request from outside, as an administrator would. */
 async function patch(request: Pick<View, 'id'>, reason: string): Promise<void> {
   const answer = await fetch(`${w.sandbox.at.apiUrl}/api/v1/builds/${request.id}`, {
@@ -142,7 +135,9 @@ describe('a part comes back in time', () => {
     faults.inject({ resource: 'pipelineruns', verb: 'list' }, { kind: 'drop' }, 3);
     holdBuilds();
     await parts().gitlab.start();
-    await expect.poll(async () => (await step(request, 'build'))?.notes, LONG).toMatchObject({ progress: 'queued' });
+    await expect
+      .poll(async () => (await stepOf(w, request, 'build'))?.notes, LONG)
+      .toMatchObject({ progress: 'queued' });
     faults.inject({ resource: 'pipelineruns' }, { kind: 'drop' }, 4);
     faults.eachWatch((watch) => watch.reset());
     gate = await gateAt(w.databaseUrl, 'stage', 'intent');
@@ -337,7 +332,7 @@ describe('other people, while the image is built', () => {
   test('close the merge request: has failed and says so', async () => {
     const { bundle, before } = await prepare();
     const ended = await meanwhile(bundle, async (request) => {
-      const { iid } = z.object({ iid: z.number() }).parse((await step(request, 'propose'))?.outcome);
+      const { iid } = z.object({ iid: z.number() }).parse((await stepOf(w, request, 'propose'))?.outcome);
       await w.gitlab('PUT', `${w.project()}/merge_requests/${iid}`, Anything, { state_event: 'close' });
     });
     await expectUndone(w, ended, /^Failed to add bundles: .*merge request \d+.*closed/i, before);

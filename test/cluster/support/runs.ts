@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { Anything, type Rest } from '../../../src/sandbox/rest.ts';
 import { NAMESPACE } from '../../../src/sandbox/service-files.ts';
 import { clusterAdmin } from '../../../src/sandbox/tenant.ts';
-import type { AnyWorld } from '../../e2e/support/world.ts';
+import { stepOf } from '../../e2e/support/journal.ts';
+import type { AnyWorld, View } from '../../e2e/support/world.ts';
 
 export const RUNS = `/apis/tekton.dev/v1/namespaces/${NAMESPACE}/pipelineruns`;
 
@@ -41,6 +42,13 @@ export async function runningRun(w: AnyWorld): Promise<string> {
   };
   await expect.poll(look, { timeout: 120_000, interval: 50 }).toBeDefined();
   return (found as Run).metadata.name;
+}
+
+/** Waits until the request's worker has seen its run at work and follows it, and gives the run's name. */
+export async function followedRun(w: AnyWorld, request: Pick<View, 'id'>): Promise<string> {
+  const notes = async () => (await stepOf(w, request, 'build'))?.notes;
+  await expect.poll(notes, { timeout: 120_000, interval: 50 }).toMatchObject({ progress: 'Running' });
+  return (await notes())?.pipeline_run as string;
 }
 
 /** Ends a run as a person would who is tired of it. */
