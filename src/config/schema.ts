@@ -223,6 +223,15 @@ export const Config = z.strictObject({
       heartbeatFile: z.string().optional(),
     })
     .prefault({}),
+  lanes: z
+    .strictObject({
+      /**
+       * Milliseconds for which later requests of a lane wait for one whose index cannot be read yet. After it that one
+       * loses its place.
+       */
+      resolveWait: Milliseconds.default(60_000),
+    })
+    .prefault({}),
   /** Milliseconds. */
   deadlines: z
     .strictObject({

@@ -1,11 +1,14 @@
-import { and, asc, eq, gt, isNull, ne, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
 import type { Database } from './pool.ts';
 import { deliveries, requests } from './schema.ts';
 
 export interface DeliveryRow {
   id: number;
-  lane: string | null;
+  /** Null for a throw-away delivery. */
+  laneId: number | null;
   state: 'open' | 'undoing' | 'complete' | 'undone';
+  /** How often it was undone to be made anew. */
+  rebuilds: number;
   plan: unknown;
   failure: unknown;
 }
@@ -21,23 +24,34 @@ export interface DeliveredRequest {
 const DELIVERED = { id: requests.id, type: requests.type, user: requests.user, payload: requests.payload };
 
 /**
- * Gives an admitted request its delivery and the job that works on it, in the lane if it has one. Does nothing for a
- * request that has a delivery already. Runs inside the caller's transaction.
+ * Opens a delivery for requests that are in progress and have none. Runs inside the caller's transaction.
+ *
+ * @param laneId null for a throw-away delivery, which gets a job of its own; the job of a lane works on the others
+ * @returns the delivery's id; null when none of the requests needs one any more
  */
-export async function openDelivery(tx: Database, requestId: number, lane: string | null): Promise<void> {
-  const [request] = await tx
-    .select({ deliveryId: requests.deliveryId, state: requests.state })
+export async function openDelivery(
+  tx: Database,
+  requestIds: readonly number[],
+  laneId: number | null,
+): Promise<number | null> {
+  const open = await tx
+    .select({ id: requests.id })
     .from(requests)
-    .where(eq(requests.id, requestId))
+    .where(and(inArray(requests.id, [...requestIds]), eq(requests.state, 'in_progress'), isNull(requests.deliveryId)))
+    .orderBy(asc(requests.id))
     .for('update');
-  if (request === undefined || request.deliveryId !== null || request.state !== 'in_progress') return;
-  const [delivery] = await tx.insert(deliveries).values({ lane }).returning({ id: deliveries.id });
-  if (delivery === undefined) return;
-  await tx.update(requests).set({ lane, deliveryId: delivery.id }).where(eq(requests.id, requestId));
-  await tx.execute(
-    sql`select graphile_worker.add_job('deliver', json_build_object('deliveryId', ${delivery.id}::int),
-      queue_name := ${lane}, max_attempts := 1000, job_key := ${`deliver:${delivery.id}`})`,
-  );
+  if (open.length === 0) return null;
+  const [delivery] = await tx.insert(deliveries).values({ laneId }).returning({ id: deliveries.id });
+  if (delivery === undefined) return null;
+  const ids = open.map(({ id }) => id);
+  await tx.update(requests).set({ deliveryId: delivery.id }).where(inArray(requests.id, ids));
+  if (laneId === null) {
+    await tx.execute(
+      sql`select graphile_worker.add_job('deliver', json_build_object('deliveryId', ${delivery.id}::int),
+        max_attempts := 1000, job_key := ${`deliver:${delivery.id}`})`,
+    );
+  }
+  return delivery.id;
 }
 
 /** The delivery, or null when there is none of that id. */
@@ -45,8 +59,9 @@ export async function readDelivery(db: Database, id: number): Promise<DeliveryRo
   const [row] = await db
     .select({
       id: deliveries.id,
-      lane: deliveries.lane,
+      laneId: deliveries.laneId,
       state: deliveries.state,
+      rebuilds: deliveries.rebuilds,
       plan: deliveries.plan,
       failure: deliveries.failure,
     })
@@ -69,30 +84,14 @@ export async function openRequestsOf(db: Database, deliveryId: number): Promise<
     .orderBy(asc(requests.id));
 }
 
-/** Other deliveries of the same lane that somebody has begun to work on and that are not over: one at most. */
-export async function begunInLaneOf(db: Database, deliveryId: number): Promise<number[]> {
-  const lane = db.select({ lane: deliveries.lane }).from(deliveries).where(eq(deliveries.id, deliveryId));
-  const begun = await db
-    .select({ id: deliveries.id })
-    .from(deliveries)
-    .where(
-      and(
-        eq(deliveries.lane, sql`(${lane})`),
-        isNull(deliveries.endedAt),
-        gt(deliveries.epoch, 0),
-        ne(deliveries.id, deliveryId),
-      ),
-    )
-    .orderBy(asc(deliveries.id));
-  return begun.map(({ id }) => id);
-}
-
-/** A request that is still in progress, or null. */
+/** A request that is in progress and for which nobody has decided where its change goes, or null. */
 export async function readOpenRequest(db: Database, id: number): Promise<DeliveredRequest | null> {
   const [row] = await db
     .select(DELIVERED)
     .from(requests)
-    .where(and(eq(requests.id, id), eq(requests.state, 'in_progress'), isNull(requests.deliveryId)));
+    .where(
+      and(eq(requests.id, id), eq(requests.state, 'in_progress'), isNull(requests.laneId), isNull(requests.deliveryId)),
+    );
   return row ?? null;
 }
 
@@ -100,7 +99,7 @@ export async function readOpenRequest(db: Database, id: number): Promise<Deliver
 export async function updateDelivery(
   tx: Database,
   id: number,
-  change: Partial<{ state: DeliveryRow['state']; plan: unknown; failure: unknown; undoError: string | null }>,
+  change: Partial<Pick<DeliveryRow, 'state' | 'rebuilds' | 'plan' | 'failure'> & { undoError: string | null }>,
 ): Promise<void> {
   const ended = change.state === 'complete' || change.state === 'undone';
   await tx

@@ -13,6 +13,7 @@ import {
   serial,
   text,
   timestamp,
+  unique,
 } from 'drizzle-orm/pg-core';
 
 /** The request types of IIB (rest-api.md §3.1). No other may ever appear under v1. */
@@ -46,18 +47,32 @@ export const batches = pgTable('batches', {
   baseUrl: text('base_url'),
 });
 
+/** A lane: the one queue of the requests that change a branch of a catalog repository. */
+export const lanes = pgTable(
+  'lanes',
+  {
+    id: serial('id').primaryKey(),
+    /** URL of the repository, as configured. */
+    repository: text('repository').notNull(),
+    branch: text('branch').notNull(),
+  },
+  (t) => [unique('lanes_repository_branch').on(t.repository, t.branch)],
+);
+
 /** A delivery: what is proposed, built, merged and published together. It carries one request or several. */
 export const deliveries = pgTable(
   'deliveries',
   {
     id: serial('id').primaryKey(),
-    /** Named queue of (catalog repository, branch) for overwrites, null for throw-away deliveries. */
-    lane: text('lane'),
+    /** Null for throw-away deliveries: they change no branch that another request reads. */
+    laneId: integer('lane_id').references(() => lanes.id),
     state: text('state', { enum: ['open', 'undoing', 'complete', 'undone'] })
       .notNull()
       .default('open'),
     /** Fencing token: taken by each job that works on the delivery; a write with an older one is refused. */
     epoch: integer('epoch').notNull().default(0),
+    /** How often it was undone to be made anew on what somebody else had changed; bounded. */
+    rebuilds: integer('rebuilds').notNull().default(0),
     /** Values the steps need, decided once after the change and before the first effect. */
     plan: jsonb('plan'),
     /** Why it is being undone: {code, message}. */
@@ -67,7 +82,7 @@ export const deliveries = pgTable(
     createdAt: instant('created_at').notNull().defaultNow(),
     endedAt: instant('ended_at'),
   },
-  (t) => [index('deliveries_open').on(t.lane).where(sql`${t.endedAt} is null`)],
+  (t) => [index('deliveries_open').on(t.laneId).where(sql`${t.endedAt} is null`)],
 );
 
 /** The journal: intent before the effect, outcome after it. */
@@ -118,9 +133,11 @@ export const requests = pgTable(
     /** Filter columns of GET /builds (rest-api.md §4); null where the type has no such key. */
     fromIndex: text('from_index'),
     indexImage: text('index_image'),
-    lane: text('lane'),
+    /** When a worker first began to find out where the change goes; null before that. */
+    resolvingSince: instant('resolving_since'),
+    /** The lane whose turn the request waits for, or had; null before that is known, and for requests without one. */
+    laneId: integer('lane_id').references(() => lanes.id),
     deliveryId: integer('delivery_id').references(() => deliveries.id),
-    cancelledAt: instant('cancelled_at'),
   },
   (t) => [
     index('requests_batch').on(t.batchId),
@@ -141,6 +158,8 @@ export const requests = pgTable(
       .using('gin', sql`(${t.payload} -> 'fbc_fragments') jsonb_path_ops`)
       .where(sql`${t.type} = 'fbc-operations'`),
     index('requests_delivery').on(t.deliveryId),
+    // Those without a delivery: what a lane takes next, and what a lane has to wait for.
+    index('requests_waiting').on(t.laneId, t.id).where(sql`${t.state} = 'in_progress' and ${t.deliveryId} is null`),
     check('requests_type_known', sql.raw(`type in (${REQUEST_TYPES.map((type) => `'${type}'`).join(', ')})`)),
     check('requests_state_known', sql.raw(`state in (${STATES.map((state) => `'${state}'`).join(', ')})`)),
   ],

@@ -24,6 +24,11 @@ export function destinationOf(
   return { catalog: catalogOf(config, nameOf(index.spec), index.spec), branch: index.ocpVersion, overwrite };
 }
 
+/** The index that a request overwrites; null when it only builds. */
+export function overwrittenIndex(payload: Pick<IndexBlock, 'from_index' | 'overwrite_from_index'>): string | null {
+  return payload.overwrite_from_index ? payload.from_index : null;
+}
+
 /** The tag an overwriting request sends its token for. */
 export function indexTokens(payload: IndexBlock, secrets: { overwrite_from_index_token?: string | undefined }) {
   const { from_index: spec } = payload;

@@ -80,6 +80,8 @@ export interface RequestWork<Payload> {
   payload: z.ZodType<Payload>;
   /** The registry tokens of the request, each with the pull spec whose repository it is for (request-handling.md §2.2). */
   tokens(payload: Payload, secrets: Secrets): { spec: string; token: string }[];
+  /** The index that the request overwrites, as the request names it; null when it overwrites none. */
+  overwrites(payload: Payload): string | null;
   /** @throws Failure with the sentence the user gets */
   destination(item: WorkItem<Payload>, reading: Reading): Promise<Destination>;
   /** @throws Failure with the sentence the user gets */
@@ -109,6 +111,7 @@ export interface AnyErrand {
 export interface AnyRequestWork {
   needs: 'delivery';
   tokens(stored: unknown, secrets: Secrets): { spec: string; token: string }[];
+  overwrites(stored: unknown): string | null;
   destination(item: WorkItem<unknown>, reading: Reading): Promise<Destination>;
   change(item: WorkItem<unknown>, workshop: Workshop): Promise<Changed>;
 }
@@ -119,6 +122,7 @@ export function requestWork<Payload>(work: RequestWork<Payload>): AnyRequestWork
   return {
     needs: 'delivery',
     tokens: (stored, secrets) => work.tokens(payload.parse(stored), secrets),
+    overwrites: (stored) => work.overwrites(payload.parse(stored)),
     destination: (item, reading) => work.destination({ ...item, payload: payload.parse(item.payload) }, reading),
     change: (item, workshop) => work.change({ ...item, payload: payload.parse(item.payload) }, workshop),
   };

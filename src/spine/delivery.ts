@@ -1,11 +1,4 @@
-import {
-  begunInLaneOf,
-  type DeliveredRequest,
-  openRequestsOf,
-  readDelivery,
-  requestsOf,
-  updateDelivery,
-} from '../db/deliveries.ts';
+import { type DeliveredRequest, openRequestsOf, readDelivery, requestsOf, updateDelivery } from '../db/deliveries.ts';
 import type { DatabasePool } from '../db/pool.ts';
 import { addState } from '../db/states.ts';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
@@ -59,24 +52,18 @@ interface Work {
 
 /**
  * Works on a delivery until its requests are complete, or failed with everything undone. Goes on from the journal
- * when it was begun before. One of the same lane that was begun goes first: its job waits its turn after it was
- * interrupted, and what it has merged but not published must not be built on.
+ * when it was begun before.
  *
  * @throws Failure `lease_lost` or `database_unavailable`, or the signal's reason: the job must run again, here or elsewhere
  */
 export async function deliver(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
-  const begun = await ports.db.read((queryable) => begunInLaneOf(queryable, deliveryId));
-  for (const id of [...begun, deliveryId]) await deliverOne(ports, id, signal);
-}
-
-async function deliverOne(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
   const { db } = ports;
   const lease = await takeLease(db, deliveryId);
   const requests = await db.read((queryable) => requestsOf(queryable, deliveryId));
   const log = ports.logFor(requests.map(({ id }) => id)).child({ delivery: deliveryId });
   const work: Work = { ports, lease, log, signal };
 
-  for (let rebuilds = 0; ; ) {
+  for (;;) {
     const delivery = await db.read((queryable) => readDelivery(queryable, deliveryId));
     if (delivery === null || delivery.state === 'complete' || delivery.state === 'undone') return;
     const plan = delivery.plan === null ? null : Plan.parse(delivery.plan);
@@ -94,9 +81,8 @@ async function deliverOne(ports: DeliveryPorts, deliveryId: number, signal: Abor
       const failure = asFailure(thrown);
       if (signal.aborted || failure.code === 'lease_lost' || failure.code === 'database_unavailable') throw thrown;
       log.error({ err: thrown, code: failure.code }, `delivery failed: ${describe(thrown)}`);
-      const again = failure.verdict === 'conflict' && rebuilds < REBUILDS;
+      const again = failure.verdict === 'conflict' && delivery.rebuilds < REBUILDS;
       await beginUndo(db, lease, failure, again ? 'again' : 'fail');
-      rebuilds += 1;
     }
   }
 }

@@ -36,10 +36,12 @@ export async function beginUndo(
   next: StoredFailure['next'],
 ): Promise<void> {
   await underLease(db, lease, async (tx) => {
-    const { plan } = (await readDelivery(tx, lease.deliveryId)) ?? { plan: null };
+    const { plan, rebuilds } = (await readDelivery(tx, lease.deliveryId)) ?? { plan: null, rebuilds: 0 };
     const message = mask(failure.message);
     const stored: StoredFailure = { code: failure.code, message, prefixed: plan !== null, next };
-    await updateDelivery(tx, lease.deliveryId, { state: 'undoing', failure: stored });
+    // Counted here, in the database: a worker that restarts must not forget the bound.
+    const counted = next === 'again' ? { rebuilds: rebuilds + 1 } : {};
+    await updateDelivery(tx, lease.deliveryId, { state: 'undoing', failure: stored, ...counted });
     if (plan === null) return;
     const reason =
       next === 'fail'

@@ -4,6 +4,7 @@ import { allCatalogs, allRepositories } from '../config/catalogs.ts';
 import type { Config, RepositoryConfig } from '../config/schema.ts';
 import { readSecretFile } from '../config/secret-file.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
+import type { UnresolvedRequest } from '../db/lanes.ts';
 import { type DatabasePool, openDatabase } from '../db/pool.ts';
 import { openSecrets, readSealingKey } from '../db/secrets.ts';
 import { recordOutcome } from '../db/states.ts';
@@ -22,13 +23,15 @@ import {
 import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
+import { nameOf } from '../registry/pull-spec.ts';
 import type { AnyErrand, AnyRequestWork, Destination } from '../requests/work.ts';
 import { changeOf, workOf } from '../requests/works.ts';
-import type { DeliveryPorts, Report } from '../spine/delivery.ts';
+import { type DeliveryPorts, deliver, type Report } from '../spine/delivery.ts';
 import { requestLogs } from '../storage/request-log.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { openClusters } from './clusters.ts';
 import { runErrand } from './errand.ts';
+import type { LanePorts } from './lane-job.ts';
 import { prepareDelivery } from './prepare.ts';
 import type { DeliveryTools } from './tools.ts';
 
@@ -42,6 +45,7 @@ export interface Rooms {
   db: DatabasePool;
   logFor: DeliveryPorts['logFor'];
   delivery: DeliveryPorts;
+  lanes: LanePorts;
   destinationOf(request: DeliveredRequest, work: AnyRequestWork, signal: AbortSignal): Promise<Destination>;
   /** Does the whole work of a request that needs no delivery and gives the reason of its success. */
   runErrand(request: DeliveredRequest, errand: AnyErrand, report: Report, signal: AbortSignal): Promise<string>;
@@ -160,6 +164,12 @@ export function openRooms(config: Config, log: Log): Rooms {
     db,
     logFor,
     delivery,
+    lanes: {
+      db,
+      resolveWait: config.lanes.resolveWait,
+      candidatesOf: (lane, unresolved) => candidatesOf(config, lane.repository, unresolved),
+      deliver: (deliveryId, signal) => deliver(delivery, deliveryId, signal),
+    },
     destinationOf: async (request, work, signal) => {
       const { id, user, payload } = request;
       return work.destination({ id, user, payload }, await readingFor(request, logFor([id]), signal));
@@ -171,6 +181,26 @@ export function openRooms(config: Config, log: Log): Rooms {
       await db.close();
     },
   };
+}
+
+/** Requests that overwrite an index whose catalog is in the repository. */
+function candidatesOf(config: Config, repository: string, unresolved: readonly UnresolvedRequest[]) {
+  if (unresolved.length === 0) return [];
+  const indexes = new Set(allCatalogs(config).flatMap((one) => (one.repository === repository ? [one.index] : [])));
+  return unresolved.filter(({ type, payload }) => {
+    const work = workOf(type);
+    const index = work.needs === 'delivery' ? work.overwrites(payload) : null;
+    return index !== null && indexes.has(nameOrEmpty(index));
+  });
+}
+
+/** Empty for a text that is no pull spec: its request fails as soon as it is resolved. */
+function nameOrEmpty(spec: string): string {
+  try {
+    return nameOf(spec);
+  } catch {
+    return '';
+  }
 }
 
 function notConfigured(repository: string): never {

@@ -78,7 +78,7 @@ test('the database itself refuses what the history must not have', async () => {
   await expect(removed).rejects.toMatchObject({ cause: { message: 'request_states is append-only' } });
   const past = db.update(requests).set({ state: 'in_progress' }).where(eq(requests.id, id));
   await expect(past).rejects.toMatchObject({ cause: { message: expect.stringContaining('request_states') } });
-  await db.update(requests).set({ lane: 'x' }).where(eq(requests.id, id));
+  await db.update(requests).set({ resolvingSince: '2026-01-01T00:00:00Z' }).where(eq(requests.id, id));
 });
 
 test('concurrent ends of one request: one wins, the other is told', async () => {

@@ -84,8 +84,7 @@ describe('an overwriting add whose worker is killed, and another one started', (
 
   test('before it has a lane: is complete', async () => {
     const { operator, bundle, before } = await prepare();
-    const lane = `${w.sandbox.seeded.catalogRepoUrl} v4.19`;
-    const gate = await gateAt(w.databaseUrl, lane, 'admission');
+    const gate = await gateAt(w.databaseUrl, 'v4.19', 'admission');
     const request = await w.add({ bundles: [bundle] });
     await killAt(gate);
     worker = await newWorker();

@@ -5,7 +5,7 @@ import { readPackages } from '../../catalog/update.ts';
 import { validatePackages } from '../../catalog/validate.ts';
 import { Failure } from '../../errors/failure.ts';
 import { type Bench, openBench, openIndexDb } from '../bench.ts';
-import { changedIndex, decideImage, destinationOf, indexTokens } from '../index-change.ts';
+import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
 import { readIndex } from '../prepare-index.ts';
 import { type Changed, requestWork, type WorkItem, type Workshop } from '../work.ts';
 import { AddDeprecationsPayload } from './payload.ts';
@@ -14,6 +14,7 @@ import { AddDeprecationsPayload } from './payload.ts';
 export const addDeprecations = requestWork<AddDeprecationsPayload>({
   payload: AddDeprecationsPayload,
   tokens: indexTokens,
+  overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
     const index = await readIndex(payload.from_index, reading.registry);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });

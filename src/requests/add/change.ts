@@ -8,7 +8,7 @@ import { bundlesIn, packagesIn, substitutionsIn } from '../../catalog/index-db.t
 import { deprecationMatches, presenceOf } from '../../catalog/presence.ts';
 import { parsePullSpec } from '../../registry/pull-spec.ts';
 import { type Bench, bringOver, engineOf, graphMode, openBench, openIndexDb } from '../bench.ts';
-import { changedIndex, decideImage, destinationOf, indexTokens } from '../index-change.ts';
+import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
 import { readIndex } from '../prepare-index.ts';
 import { sideBySide } from '../side-by-side.ts';
 import { unpackBundle } from '../unpack-bundle.ts';
@@ -21,6 +21,7 @@ import { AddPayload } from './payload.ts';
 export const add = requestWork<AddPayload>({
   payload: AddPayload,
   tokens: indexTokens,
+  overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
     const index = await readIndex(payload.from_index, reading.registry);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });

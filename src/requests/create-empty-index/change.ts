@@ -15,6 +15,7 @@ import { CreateEmptyIndexPayload } from './payload.ts';
 export const createEmptyIndex = requestWork<CreateEmptyIndexPayload>({
   payload: CreateEmptyIndexPayload,
   tokens: () => [],
+  overwrites: () => null,
   async destination({ payload }, reading) {
     return destinationOf(await readIndex(payload.from_index, reading.registry), reading, { overwrite: false });
   },

@@ -8,7 +8,7 @@ import { validatePackages } from '../../catalog/validate.ts';
 import { Failure } from '../../errors/failure.ts';
 import { extractDirectory } from '../../registry/layers.ts';
 import { type Bench, bringOver, engineOf, openBench, openIndexDb, readReplaced } from '../bench.ts';
-import { changedIndex, decideImage, destinationOf, indexTokens } from '../index-change.ts';
+import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
 import { readIndex } from '../prepare-index.ts';
 import { pythonList } from '../python-list.ts';
 import { type Changed, requestWork, type WorkItem, type Workshop } from '../work.ts';
@@ -21,6 +21,7 @@ const CATALOG_PATH = '/configs';
 export const fbcOperations = requestWork<FbcOperationsPayload>({
   payload: FbcOperationsPayload,
   tokens: indexTokens,
+  overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
     const index = await readIndex(payload.from_index, reading.registry);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });

@@ -21,6 +21,8 @@ export const mergeIndexImage = requestWork<MergePayload>({
   tokens({ target_index: spec }, { overwrite_target_index_token: token }) {
     return spec === null || token === undefined ? [] : [{ spec, token }];
   },
+  overwrites: ({ overwrite_target_index: overwrite, target_index: target, source_from_index: source }) =>
+    overwrite ? (target ?? source) : null,
   async destination({ payload }, reading) {
     const { effective } = await readIndexes(payload, reading);
     return destinationOf(effective, reading, { overwrite: payload.overwrite_target_index });

@@ -15,6 +15,7 @@ import { RegenerateBundlePayload } from './payload.ts';
 export const regenerateBundle = requestWork<RegenerateBundlePayload>({
   payload: RegenerateBundlePayload,
   tokens: () => [],
+  overwrites: () => null,
   destination: async (_item, reading) => destinationOf(reading),
   change,
 });

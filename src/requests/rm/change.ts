@@ -3,7 +3,7 @@ import { removePackage } from '../../catalog/files.ts';
 import { packagesIn } from '../../catalog/index-db.ts';
 import { assertPackageName } from '../../catalog/names.ts';
 import { type Bench, bringOver, engineOf, openBench, openIndexDb, readReplaced } from '../bench.ts';
-import { changedIndex, decideImage, destinationOf, indexTokens } from '../index-change.ts';
+import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
 import { readIndex } from '../prepare-index.ts';
 import { type Changed, requestWork, type WorkItem, type Workshop } from '../work.ts';
 import { RmPayload } from './payload.ts';
@@ -12,6 +12,7 @@ import { RmPayload } from './payload.ts';
 export const rm = requestWork<RmPayload>({
   payload: RmPayload,
   tokens: indexTokens,
+  overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
     const index = await readIndex(payload.from_index, reading.registry);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 
 /**
  * Where the worker is held: before the intent, the outcome or the undoing of a step of that name is written down,
- * before a state reason of that text is, or before an admitted request gets its delivery (the name is its lane then).
+ * before a state reason of that text is, or before a request enters its lane (the name is that of the lane's branch).
  */
 export type Moment = 'intent' | 'outcome' | 'undone' | 'report' | 'admission';
 
@@ -32,7 +32,7 @@ const INSTALL = `
       at_name := new.state_reason;
       at_moment := 'report';
     else
-      at_name := new.lane;
+      select branch into at_name from lanes where id = new.lane_id;
       at_moment := 'admission';
     end if;
     if exists (select from test_gates g where g.name = at_name and g.moment = at_moment) then
@@ -44,7 +44,7 @@ const INSTALL = `
     for each row execute function test_gate();
   create or replace trigger test_gate before insert on request_states
     for each row execute function test_gate();
-  create or replace trigger test_gate before insert on deliveries
+  create or replace trigger test_gate before update of lane_id on requests
     for each row execute function test_gate()`;
 
 /**
