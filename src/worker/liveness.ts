@@ -10,7 +10,13 @@ const LONGEST_WAIT = 5;
 /** Milliseconds between two looks whether the pulse's connection still carries, and the longest wait for its answer. */
 const BEAT_EVERY = 2000;
 const BEAT_TIMEOUT = 5000;
-/** Server side: a host that vanished is given up after 9 + 3 × 2 s, when it has given itself up already. */
+/**
+ * Milliseconds without a query after which the server ends the lock's connection. A process that is frozen (SIGSTOP, a
+ * paused virtual machine) sends none while its line stays up. A worker that only was too busy has lost its jobs as well:
+ * it learns so from its connection.
+ */
+const LONGEST_SILENCE = 15_000;
+/** The server drops a vanished client after 9 + 3 × 2 s. By then the client has stopped its own jobs, after 7 s at most. */
 const KEEPALIVE = 'set tcp_keepalives_idle = 9; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3';
 
 /**
@@ -18,8 +24,14 @@ const KEEPALIVE = 'set tcp_keepalives_idle = 9; set tcp_keepalives_interval = 2;
  * when the process does. graphile-worker itself would take four hours to notice (feasibility.md §3).
  *
  * @param onLost called once when the connection is gone: the pool's jobs must stop, somebody else will take them
+ * @param longestSilence milliseconds after which a frozen process loses the lock
  */
-export async function holdPulse(databaseUrl: string, poolId: string, onLost: () => void): Promise<() => void> {
+export async function holdPulse(
+  databaseUrl: string,
+  poolId: string,
+  onLost: () => void,
+  longestSilence: number = LONGEST_SILENCE,
+): Promise<() => void> {
   const client = new Client({
     connectionString: databaseUrl,
     connectionTimeoutMillis: BEAT_TIMEOUT,
@@ -36,8 +48,9 @@ export async function holdPulse(databaseUrl: string, poolId: string, onLost: () 
   client.on('end', lost);
   await client.connect();
   await client.query(KEEPALIVE);
+  await client.query(LIMIT_SILENCE, [String(longestSilence)]);
   await client.query('select pg_advisory_lock($1, hashtext($2))', [LOCK_CLASS, poolId]);
-  beat = setInterval(() => client.query('select').catch(lost), BEAT_EVERY);
+  beat = setInterval(() => client.query('select').catch(lost), Math.min(BEAT_EVERY, longestSilence / 4));
   return () => {
     released = true;
     clearInterval(beat);
@@ -45,6 +58,10 @@ export async function holdPulse(databaseUrl: string, poolId: string, onLost: () 
     client.end().catch(() => {});
   };
 }
+
+/** PostgreSQL before version 14 does not have the setting; there a frozen process keeps its jobs. */
+const LIMIT_SILENCE = `
+  select set_config(name, $1, false) from pg_settings where name = 'idle_session_timeout'`;
 
 /**
  * At once and then every second: takes jobs and queues away from pools whose pulse has stopped, and brings forward jobs
