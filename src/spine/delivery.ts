@@ -5,8 +5,9 @@ import { asFailure, describe, Failure } from '../errors/failure.ts';
 import type { Log } from '../telemetry/log.ts';
 import { mask } from '../telemetry/secrets.ts';
 import { beginUndo, endComplete, endFailed, endRefused, type Refusal, StoredFailure, startOver } from './endings.ts';
+import { fenced } from './fence.ts';
 import { openJournal } from './journal.ts';
-import { type Lease, takeLease, underLease } from './lease.ts';
+import { assertLeaseHeld, type Lease, takeLease, underLease } from './lease.ts';
 import { Plan } from './plan.ts';
 import { routeOf, selfContainedAfter } from './route.ts';
 import { runSaga, type SagaTimes, type SagaWorld, undoSaga } from './saga.ts';
@@ -129,7 +130,7 @@ async function run(work: Work, plan: Plan, prepared: Prepared | null): Promise<v
         });
       }
     },
-    ...(prepared === null ? {} : carriedOutBy(prepared)),
+    ...(prepared === null ? {} : fenced(carriedOutBy(prepared), () => assertLeaseHeld(ports.db, lease))),
   };
   await runSaga(route, world, journal, ports.times);
   await endComplete(ports.db, lease, plan);
@@ -153,8 +154,14 @@ async function undo(work: Work, plan: Plan): Promise<void> {
 async function worldOf({ ports, lease, log, signal }: Work, plan: Plan): Promise<SagaWorld> {
   // All of them: undoing may need the token of a request that somebody has ended meanwhile.
   const requests = await ports.db.read((queryable) => requestsOf(queryable, lease.deliveryId));
+  const assertHeld = () => assertLeaseHeld(ports.db, lease);
+  const { deadlines, forge, cluster, registry, copy } = await ports.open(plan, requests, signal);
   return {
-    ...(await ports.open(plan, requests, signal)),
+    deadlines,
+    forge: fenced(forge, assertHeld),
+    cluster: fenced(cluster, assertHeld),
+    registry: fenced(registry, assertHeld),
+    ...fenced({ copy }, assertHeld),
     plan,
     signal,
     log,

@@ -25,6 +25,14 @@ export async function takeLease(db: DatabasePool, deliveryId: number): Promise<L
   return { deliveryId, epoch: row.epoch };
 }
 
+/** @throws Failure `lease_lost` when somebody else has taken the delivery over */
+export async function assertLeaseHeld(db: DatabasePool, lease: Lease): Promise<void> {
+  const [row] = await db.read((queryable) =>
+    queryable.select({ epoch: deliveries.epoch }).from(deliveries).where(eq(deliveries.id, lease.deliveryId)),
+  );
+  if (row?.epoch !== lease.epoch) throw lost(lease);
+}
+
 /**
  * Runs `work` in a transaction that holds only while the lease does.
  *
@@ -37,9 +45,11 @@ export async function underLease<T>(db: DatabasePool, lease: Lease, work: (tx: D
       .from(deliveries)
       .where(eq(deliveries.id, lease.deliveryId))
       .for('update');
-    if (row?.epoch !== lease.epoch) {
-      throw new Failure('lease_lost', `Another worker has taken delivery ${lease.deliveryId} over`);
-    }
+    if (row?.epoch !== lease.epoch) throw lost(lease);
     return work(tx);
   });
+}
+
+function lost({ deliveryId }: Lease): Failure {
+  return new Failure('lease_lost', `Another worker has taken delivery ${deliveryId} over`);
 }
