@@ -239,6 +239,8 @@ export const Config = z.strictObject({
       patience: Milliseconds.default(10 * 60_000),
       /** After the commit point: so long a transient failure is tried again before the merge is reverted. */
       forward: Milliseconds.default(24 * 3600_000),
+      /** From the push to GitLab's API knowing the branch: it processes pushes in the background. */
+      branchAppears: Milliseconds.default(5 * 60_000),
       /** From the push to a PipelineRun of that commit. */
       runAppears: Milliseconds.default(5 * 60_000),
       /** From its creation to its start (queues). */

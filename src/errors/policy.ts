@@ -53,6 +53,7 @@ export const policy = {
   gitlab_unavailable: 'transient',
   gitlab_refused: 'user',
   branch_missing: 'user',
+  branch_not_visible: 'user',
   push_refused: 'user',
   merge_not_ready: 'user',
   merge_refused: 'user',

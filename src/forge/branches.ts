@@ -1,21 +1,49 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
-import { type GitLabAccess, GitLabFailure, gitlab, orNull, readAnswer } from './gitlab.ts';
+import { type GitLabAccess, GitLabFailure, gitlab, readAnswer, remoteOf } from './gitlab.ts';
+import { remoteTip } from './mirror.ts';
 import { assertBranchName } from './names.ts';
 
-const Branch = z.object({ commit: z.object({ id: z.string() }) });
-
-/** What a branch points at, null when it does not exist (GitLab's API; the mirror's `tip` also fetches). @throws Failure `gitlab_*` */
+/**
+ * What a branch points at, null when it does not exist. git is asked: GitLab's API learns of a push only once it has been
+ * processed, which takes seconds, and a minute where the instance is busy.
+ *
+ * @throws Failure `gitlab_denied`, `gitlab_unavailable`
+ */
 export async function branchTip(access: GitLabAccess, branch: string, signal: AbortSignal): Promise<string | null> {
-  const { branches } = gitlab(access, signal);
-  const answer = await orNull(branches.show(access.url.project, assertBranchName(branch)));
-  return answer === null ? null : readAnswer(Branch, 'a branch', answer).commit.id;
+  return await remoteTip(remoteOf(access), branch, `Error reading the branches of ${access.url.text}`, signal);
 }
 
-/** Deletes a branch; one that is gone is fine. @throws Failure `gitlab_denied`, `gitlab_refused` (protected), `gitlab_unavailable` */
+/**
+ * Deletes a branch; one that is gone is fine.
+ *
+ * @throws Failure `gitlab_unavailable` also while GitLab's API does not know a branch that was just pushed; `gitlab_denied`,
+ *   `gitlab_refused` with what a person has to change
+ */
 export async function deleteBranch(access: GitLabAccess, branch: string, signal: AbortSignal): Promise<void> {
   const { branches } = gitlab(access, signal);
-  await orNull(branches.remove(access.url.project, assertBranchName(branch)));
+  try {
+    await branches.remove(access.url.project, assertBranchName(branch));
+  } catch (thrown) {
+    if (!(thrown instanceof GitLabFailure) || thrown.status === 401) throw thrown;
+    if ((await branchTip(access, branch, signal)) === null) return;
+    throw deletionFailure(branch, thrown);
+  }
+}
+
+function deletionFailure(branch: string, refusal: GitLabFailure): GitLabFailure {
+  const { status, reason } = refusal;
+  if (refusal.code === 'gitlab_unavailable') return refusal;
+  const said = `Failed to delete the branch ${branch}: ${status}: ${reason}`;
+  const answer = { status, reason, cause: refusal };
+  if (status === 404) {
+    return new GitLabFailure('gitlab_unavailable', `${said}: GitLab does not know the pushed branch yet`, answer);
+  }
+  const remedy =
+    status === 400
+      ? 'a rule or hook of the project forbids it: exempt branches of this name from it'
+      : "let the token's user push to branches of this name (role Maintainer where they are protected)";
+  return new GitLabFailure(refusal.code, `${said}: ${remedy}`, answer);
 }
 
 /**
@@ -63,6 +91,8 @@ export async function commitStatuses(access: GitLabAccess, sha: string, signal: 
   }));
 }
 
+const Project = z.object({ path_with_namespace: z.string(), archived: z.boolean().nullish() });
+
 /**
  * Whether the token opens the project: one call, for the start of the service and its readiness.
  *
@@ -71,7 +101,12 @@ export async function commitStatuses(access: GitLabAccess, sha: string, signal: 
 export async function checkToken(access: GitLabAccess, signal: AbortSignal): Promise<void> {
   try {
     const answer = await gitlab(access, signal).projects.show(access.url.project);
-    readAnswer(z.object({ path_with_namespace: z.string() }), 'the project', answer);
+    if (readAnswer(Project, 'the project', answer).archived) {
+      throw new Failure(
+        'gitlab_denied',
+        `The project ${access.url.project} is archived: unarchive it, or let the index have another catalog repository`,
+      );
+    }
   } catch (thrown) {
     if (!(thrown instanceof GitLabFailure) || thrown.status !== 404) throw thrown;
     throw new Failure(

@@ -2,7 +2,7 @@ import type { Log } from '../telemetry/log.ts';
 import * as branches from './branches.ts';
 import type { GitLabAccess } from './gitlab.ts';
 import { type Merge, mergedCommit, mergeWhenReady } from './merge.ts';
-import type { MergeRequest, Proposal } from './merge-requests.ts';
+import type { MergeRequest, ProposedMerge } from './merge-requests.ts';
 import * as mergeRequests from './merge-requests.ts';
 import { openMirror } from './mirror.ts';
 import { parseRepositoryUrl } from './repository-url.ts';
@@ -22,10 +22,10 @@ export interface Forge {
     options: { branch: string; dir: string; base?: string | undefined },
     signal: AbortSignal,
   ): Promise<Workspace>;
-  /** Newest commit of a branch by one API call, null when there is no such branch. */
+  /** Newest commit of a branch, null when there is no such branch; nothing is fetched. */
   branchTip(branch: string, signal: AbortSignal): Promise<string | null>;
   deleteBranch(branch: string, signal: AbortSignal): Promise<void>;
-  openMergeRequest(proposal: Proposal, signal: AbortSignal): Promise<MergeRequest>;
+  openMergeRequest(proposal: ProposedMerge, signal: AbortSignal): Promise<MergeRequest>;
   readMergeRequest(iid: number, signal: AbortSignal): Promise<MergeRequest>;
   mergeWhenReady(merge: Merge): Promise<string>;
   mergedCommit(merge: { iid: number; sha: string }, signal: AbortSignal): Promise<string | null>;
@@ -62,14 +62,25 @@ export function createForge(options: {
     openWorkspace: (from, signal) => openWorkspace(mirror, from, signal),
     branchTip: (branch, signal) => branches.branchTip(access, branch, signal),
     deleteBranch: (branch, signal) => branches.deleteBranch(access, branch, signal),
-    openMergeRequest: (proposal, signal) => mergeRequests.openMergeRequest(access, proposal, signal),
+    openMergeRequest: (proposal, signal) =>
+      mergeRequests.openMergeRequest(
+        access,
+        {
+          ...proposal,
+          onWaiting: (reason) => {
+            log.info({ branch: proposal.sourceBranch, reason }, 'waiting until GitLab knows the pushed branch');
+            proposal.onWaiting?.(reason);
+          },
+        },
+        signal,
+      ),
     readMergeRequest: (iid, signal) => mergeRequests.readMergeRequest(access, iid, signal),
     mergeWhenReady: (merge) =>
       mergeWhenReady(access, {
         ...merge,
-        onWaiting: (status) => {
-          log.debug({ iid: merge.iid, status }, 'waiting until the merge request can be merged');
-          merge.onWaiting?.(status);
+        onWaiting: (waiting) => {
+          log.info({ iid: merge.iid, ...waiting }, 'waiting until the merge request can be merged');
+          merge.onWaiting?.(waiting);
         },
       }),
     mergedCommit: (merge, signal) => mergedCommit(access, merge, signal),

@@ -2,6 +2,7 @@ import { Failure } from '../errors/failure.ts';
 import { type Ran, run } from '../process/run.ts';
 import { mask, registerSecret } from '../telemetry/secrets.ts';
 import type { RepositoryUrl } from './repository-url.ts';
+import { isTemporary } from './temporary.ts';
 
 /** A repository on GitLab and how to talk to it. */
 export interface Remote {
@@ -139,6 +140,11 @@ const TROUBLE: [RegExp, Failure['code'], string][] = [
     'gitlab_denied',
     'GitLab refused the token: check that it is right and has not expired',
   ],
+  [
+    /archived project/,
+    'gitlab_denied',
+    'the project is archived: unarchive it, or let the index have another catalog repository',
+  ],
   [/returned error: 413|HTTP 413/, 'push_refused', 'the change is larger than GitLab or a proxy before it accepts'],
   [
     /returned error: 403|HTTP 403/,
@@ -170,16 +176,19 @@ const TROUBLE: [RegExp, Failure['code'], string][] = [
   ],
 ];
 
+/** Whatever git makes of it: 403, a declined hook, a broken connection. */
+const PASSING: (typeof TROUBLE)[number] = [/./, 'gitlab_unavailable', 'GitLab takes no change at the moment'];
+
 /**
  * The failure that git's words tell of when the remote is the reason (konflux-and-gitlab.md §4.4), else undefined.
  * Codes: `gitlab_denied`, `gitlab_refused`, `branch_missing`, `push_refused`, `gitlab_unavailable`. The message has
  * what GitLab said, nothing of ours.
  */
 export function remoteFailure(doing: string, ran: Ran): Failure | undefined {
-  const found = TROUBLE.find(([pattern]) => pattern.test(ran.stderr));
+  const said = remoteLines(ran.stderr);
+  const found = isTemporary(said) ? PASSING : TROUBLE.find(([pattern]) => pattern.test(ran.stderr));
   if (!found) return undefined;
   const [, code, sentence] = found;
-  const said = remoteLines(ran.stderr);
   return new Failure(code, mask(`${doing}: ${said === '' ? sentence : `${sentence}: ${said}`}`), {
     cause: new Error(mask(ran.stderr.trim())),
   });

@@ -2,7 +2,9 @@ import { Branches, Commits, MergeRequestNotes, MergeRequests, Projects } from '@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { mask, registerSecret } from '../telemetry/secrets.ts';
+import type { Remote } from './git.ts';
 import type { RepositoryUrl } from './repository-url.ts';
+import { isTemporary } from './temporary.ts';
 
 /** What GitLab's REST API is spoken to with. */
 export interface GitLabAccess {
@@ -11,6 +13,9 @@ export interface GitLabAccess {
   /** Milliseconds one call may take. */
   callTimeout: number;
 }
+
+/** The same repository as git speaks to it: what was pushed shows there at once, and in REST only later. */
+export const remoteOf = ({ url, token, callTimeout }: GitLabAccess): Remote => ({ url, token, stall: callTimeout });
 
 /** A failure that GitLab's answer, or the lack of one, is the reason of. */
 export class GitLabFailure extends Failure {
@@ -142,24 +147,37 @@ function jsonOf(text: string): unknown {
   }
 }
 
-const ErrorBody = z.union([
-  z.object({ message: z.union([z.string(), z.array(z.string()), z.record(z.string(), z.unknown())]) }),
-  z.object({ error: z.string(), error_description: z.string().optional() }),
-]);
+/** Either key may hold a sentence, a list of them, or lists of them by field: it differs by call and by version. */
+const ErrorBody = z.object({
+  message: z.unknown().optional(),
+  error: z.unknown().optional(),
+  error_description: z.string().nullish(),
+});
+
+/** Longer words of GitLab's are cut. */
+const LONGEST_REASON = 2000;
 
 /** GitLab's words from an error's body in any of its shapes; a proxy's HTML page is reduced to its title. */
 function reasonOf(text: string, status: number): string {
-  const parsed = ErrorBody.safeParse(jsonOf(text));
-  if (!parsed.success) {
-    const title = /<title[^>]*>([^<]*)</i.exec(text)?.[1] ?? (text.includes('<') ? '' : text);
-    return title.trim().replace(/\s+/g, ' ').slice(0, 200) || `HTTP ${status}`;
-  }
-  const body = parsed.data;
-  if ('error' in body) return body.error_description ?? body.error;
-  if (typeof body.message === 'string') return body.message;
-  if (Array.isArray(body.message)) return body.message.join('; ');
-  return Object.entries(body.message)
-    .map(([field, said]) => `${field}: ${[said].flat().map(String).join(', ')}`)
+  const { data } = ErrorBody.safeParse(jsonOf(text));
+  const said = data && (data.error_description || wordsOf(data.message) || wordsOf(data.error));
+  if (said) return said.slice(0, LONGEST_REASON);
+  const title = /<title[^>]*>([^<]*)</i.exec(text)?.[1] ?? (/[<{[]/.test(text) ? '' : text);
+  return title.trim().replace(/\s+/g, ' ').slice(0, 200) || `HTTP ${status}`;
+}
+
+/** Fields that stand for the whole call and not for one of its parameters. */
+const NO_FIELD = new Set(['base', 'error', 'message']);
+
+function wordsOf(said: unknown): string {
+  if (said === null || said === undefined) return '';
+  if (Array.isArray(said)) return said.map(wordsOf).filter(Boolean).join('; ');
+  if (typeof said !== 'object') return String(said);
+  return Object.entries(said)
+    .map(([field, value]) => {
+      const words = Array.isArray(value) ? value.map(wordsOf).join(', ') : wordsOf(value);
+      return NO_FIELD.has(field) ? words : `${field}: ${words}`;
+    })
     .join('; ');
 }
 
@@ -170,6 +188,11 @@ function refusal({ url }: GitLabAccess, response: Response, text: string): GitLa
   const answer = { status, reason, errorCode };
   const said = `GitLab answers ${status} for ${url.project}`;
   switch (true) {
+    case status === 408 || status === 429 || status >= 500 || (status >= 400 && isTemporary(reason)):
+      return new GitLabFailure('gitlab_unavailable', `GitLab API request failed: HTTP ${status} (${reason})`, {
+        ...answer,
+        retryAfter: retryAfter(response),
+      });
     case status === 401:
       return new GitLabFailure('gitlab_denied', `${said}: the token is wrong, expired or revoked (${reason})`, answer);
     case status === 403:
@@ -178,11 +201,6 @@ function refusal({ url }: GitLabAccess, response: Response, text: string): GitLa
         `${said}: the token's role or scopes (api, write_repository) do not suffice (${reason})`,
         answer,
       );
-    case status === 408 || status === 429 || status >= 500:
-      return new GitLabFailure('gitlab_unavailable', `GitLab API request failed: HTTP ${status} (${reason})`, {
-        ...answer,
-        retryAfter: retryAfter(response),
-      });
     case status >= 300 && status < 400:
       return new GitLabFailure('gitlab_refused', `${said}: the project has moved, its URL must be mended`, answer);
     default:

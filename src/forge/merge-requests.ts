@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
+import { mask } from '../telemetry/secrets.ts';
+import { branchTip } from './branches.ts';
 import { type GitLabAccess, GitLabFailure, gitlab, orNull, readAnswer } from './gitlab.ts';
 import { assertBranchName } from './names.ts';
 
@@ -50,12 +53,14 @@ export function readMergeRequestAnswer(answer: unknown): MergeRequest {
     targetBranch: mr.target_branch,
     merged: mr.state === 'merged' ? mr.merge_commit_sha || mr.squash_commit_sha || sha : null,
     mergeStatus: mr.detailed_merge_status ?? OLD_STATUS[mr.merge_status ?? ''] ?? mr.merge_status ?? 'unchecked',
-    mergeError: mr.merge_error ?? null,
+    mergeError: mr.merge_error ? mask(mr.merge_error) : null,
   };
 }
 
 export interface Proposal {
   sourceBranch: string;
+  /** The commit that was pushed to it. */
+  head: string;
   targetBranch: string;
   title: string;
   /** Markdown. Longer than GitLab takes is cut. */
@@ -63,6 +68,14 @@ export interface Proposal {
   /** Both are true unless said otherwise (request-handling.md §5). */
   removeSourceBranch?: boolean;
   squash?: boolean;
+}
+
+/** A proposal and how long to wait for GitLab to know its branch. */
+export interface ProposedMerge extends Proposal {
+  /** Milliseconds from the first refusal. */
+  within: number;
+  /** Told once, when GitLab does not know the branch yet. */
+  onWaiting?: ((reason: string) => void) | undefined;
 }
 
 const LONGEST_DESCRIPTION = 1_048_576;
@@ -76,19 +89,49 @@ function fitting(description: string): string {
 
 /**
  * The open merge request of a source branch; opened when there is none, so a repeated call and one whose answer was
- * lost give the same (request-handling.md §5.2, H14).
+ * lost give the same (request-handling.md §5.2, H14). GitLab refuses to open one until it has processed the push: that is
+ * waited for as long as git shows the pushed commit.
  *
- * @throws Failure `gitlab_refused` with `Failed to create merge request: {status}…`, `gitlab_denied`, `gitlab_unavailable`
+ * @throws Failure `gitlab_refused` with `Failed to create merge request: {status}…`, `branch_not_visible` at the end of
+ *   `within`, `gitlab_denied`, `gitlab_unavailable`
  */
 export async function openMergeRequest(
   access: GitLabAccess,
-  proposal: Proposal,
+  proposal: ProposedMerge,
   signal: AbortSignal,
 ): Promise<MergeRequest> {
   const sourceBranch = assertBranchName(proposal.sourceBranch);
   const targetBranch = assertBranchName(proposal.targetBranch);
   const [found] = await findOpen(access, { sourceBranch, targetBranch }, signal);
   if (found) return await adopted(access, found, proposal, signal);
+  const until = Date.now() + proposal.within;
+  for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
+    const made = await tryCreate(access, proposal, signal);
+    if (!(made instanceof GitLabFailure)) return made;
+    await assertOnlyUnknown(access, made, proposal, signal);
+    if (wait === FIRST_WAIT) proposal.onWaiting?.(made.reason);
+    const left = until - Date.now();
+    if (left <= 0) {
+      throw new Failure(
+        'branch_not_visible',
+        `Failed to create merge request: GitLab does not know the pushed branch ${sourceBranch} after ${Math.round(proposal.within / 1000)} s (${made.reason}): look whether its background jobs (Sidekiq) are processed, or raise deadlines.branchAppears`,
+        { cause: made },
+      );
+    }
+    await sleep(Math.min(wait, left), undefined, { signal });
+  }
+}
+
+/** Between looks at a branch that GitLab does not know yet, in milliseconds. */
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 5000;
+
+/** Source or target, told by field, by a sentence, or in a list of sentences. */
+const BRANCH_UNKNOWN = /(source|target)[_ ]branch\W{0,4}(["'`][^"'`]*["'`] )?(does not|doesn't) exist/i;
+
+/** The merge request; GitLab's refusal when it says that it does not know the source or target branch. */
+async function tryCreate(access: GitLabAccess, proposal: Proposal, signal: AbortSignal) {
+  const { sourceBranch, targetBranch } = proposal;
   try {
     const answer = await gitlab(access, signal).mergeRequests.create(
       access.url.project,
@@ -105,16 +148,47 @@ export async function openMergeRequest(
   } catch (thrown) {
     if (!(thrown instanceof GitLabFailure)) throw thrown;
     if (thrown.outcomeUnknown || thrown.status === 409) {
-      const [ours] = await findOpen(access, { sourceBranch, targetBranch }, signal);
+      const ours = await findOther(access, thrown, { sourceBranch, targetBranch }, signal);
       if (ours) return await adopted(access, ours, proposal, signal);
     }
     if (thrown.code !== 'gitlab_refused') throw thrown;
-    throw new GitLabFailure(thrown.code, `Failed to create merge request: ${thrown.status}: ${thrown.reason}`, {
-      status: thrown.status,
-      reason: thrown.reason,
-      cause: thrown,
-    });
+    if (BRANCH_UNKNOWN.test(thrown.reason)) return thrown;
+    throw creationFailure(thrown);
   }
+}
+
+function creationFailure(refusal: GitLabFailure): GitLabFailure {
+  const { status, reason } = refusal;
+  const said = `Failed to create merge request: ${status}: ${reason}`;
+  return new GitLabFailure(refusal.code, said, { status, reason, cause: refusal });
+}
+
+/** The open one that is in the way. The list may be a little older than the refusal, which names it: `…: !12`. */
+async function findOther(
+  access: GitLabAccess,
+  refusal: GitLabFailure,
+  branches: { sourceBranch: string; targetBranch: string },
+  signal: AbortSignal,
+): Promise<MergeRequest | undefined> {
+  const [listed] = await findOpen(access, branches, signal);
+  const iid = /!(\d+)\s*$/.exec(refusal.reason)?.[1];
+  if (listed !== undefined || refusal.status !== 409 || iid === undefined) return listed;
+  const named = await orNull(readMergeRequest(access, Number(iid), signal));
+  const same = named?.sourceBranch === branches.sourceBranch && named.targetBranch === branches.targetBranch;
+  return same && named.state === 'opened' ? named : undefined;
+}
+
+/** Passes while git has both branches, the source at the pushed commit: then GitLab is only late. @throws Failure `gitlab_refused` */
+async function assertOnlyUnknown(
+  access: GitLabAccess,
+  refusal: GitLabFailure,
+  { sourceBranch, targetBranch, head }: Proposal,
+  signal: AbortSignal,
+): Promise<void> {
+  const there = await branchTip(access, sourceBranch, signal);
+  if (there === head && (await branchTip(access, targetBranch, signal)) !== null) return;
+  if (there === null || there === head) throw creationFailure(refusal);
+  throw new Failure('gitlab_refused', `Failed to create merge request: somebody pushed to ${sourceBranch} meanwhile`);
 }
 
 async function adopted(access: GitLabAccess, found: MergeRequest, proposal: Proposal, signal: AbortSignal) {

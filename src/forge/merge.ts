@@ -1,34 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../errors/failure.ts';
-import { mask } from '../telemetry/secrets.ts';
 import { branchTip } from './branches.ts';
 import { type GitLabAccess, GitLabFailure, gitlab } from './gitlab.ts';
 import { type MergeRequest, readMergeRequest, readMergeRequestAnswer } from './merge-requests.ts';
+import { type MergeStatus, mergeStatus } from './merge-status.ts';
+import { isTemporary } from './temporary.ts';
 
-/** What a `detailed_merge_status` asks for (konflux-and-gitlab.md §4.1); one that is not here may be new: wait. */
-const MEANING: Record<string, 'go' | 'act' | 'people' | 'never'> = {
-  mergeable: 'go',
-  need_rebase: 'act',
-  conflict: 'act',
-  broken_status: 'act',
-  not_approved: 'people',
-  requested_changes: 'people',
-  discussions_not_resolved: 'people',
-  draft_status: 'people',
-  merge_request_blocked: 'people',
-  blocked_status: 'people',
-  jira_association_missing: 'people',
-  security_policy_violations: 'people',
-  policies_denied: 'people',
-  locked_paths: 'people',
-  locked_lfs_files: 'people',
-  commits_status: 'never',
-};
-
-/** A merge that GitLab began and that failed so often on a mergeable request is refused for a reason of its own (a hook). */
+/**
+ * A merge that GitLab ran without telling why it failed, or only that it did, is tried so often: another merge may have
+ * been under way, or a part of GitLab did not answer.
+ */
 const FAILED_MERGES = 3;
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 10_000;
+
+/** Why a merge request is not merged yet. */
+export interface Waiting {
+  /** GitLab's word, e.g. `checking`. */
+  status: string;
+  /** What a person has to do; null where nobody has to do anything. */
+  remedy: string | null;
+  webUrl: string;
+}
 
 export interface Merge {
   iid: number;
@@ -40,8 +33,8 @@ export interface Merge {
   /** Milliseconds from now until `merge_not_ready`. */
   within: number;
   signal: AbortSignal;
-  /** Told whenever the reason for waiting changes, with GitLab's word for it. */
-  onWaiting?: ((mergeStatus: string) => void) | undefined;
+  /** Told at once whenever the reason for waiting changes. */
+  onWaiting?: ((waiting: Waiting) => void) | undefined;
 }
 
 /**
@@ -49,8 +42,8 @@ export interface Merge {
  * after anything: one that is merged already is a success when its head is ours (konflux-and-gitlab.md §4.1, H3, H13).
  *
  * @throws Failure `target_moved` (also a conflict), `merge_request_closed`, `merge_refused` with
- *   `Failed to merge merge request {iid}: …` as GitLab says it, `merge_not_ready` at the end of `within`,
- *   `gitlab_denied`, `gitlab_unavailable`
+ *   `Failed to merge merge request {iid}: …`, what GitLab says and what a person has to do; `merge_not_ready` at the end
+ *   of `within`, `gitlab_denied`, `gitlab_unavailable`
  */
 export async function mergeWhenReady(access: GitLabAccess, merge: Merge): Promise<string> {
   const { iid, signal } = merge;
@@ -61,52 +54,97 @@ export async function mergeWhenReady(access: GitLabAccess, merge: Merge): Promis
 
   for (let wait = FIRST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
     let refusal: GitLabFailure | undefined;
-    const now = await readMergeRequest(access, iid, signal);
+    let now = await readMergeRequest(access, iid, signal);
     const merged = mergedOurs(now, merge.sha);
     if (merged !== null) return merged;
     await assertOurs(access, now, merge, failed);
-
-    const meaning = now.state === 'locked' ? undefined : MEANING[now.mergeStatus];
     if (now.state === 'opened') await assertTargetStayed(access, merge);
-    if (meaning === 'act') {
-      const what = now.mergeStatus === 'need_rebase' ? 'it must be rebased' : 'it conflicts with the target branch';
-      throw new Failure('target_moved', `${failed}: ${what} ${now.targetBranch}`);
-    }
-    if (meaning === 'never') {
-      throw new Failure(
-        'merge_refused',
-        `${failed}: its branch ${now.sourceBranch} is gone or empty (${now.mergeStatus})`,
-      );
-    }
-    if (meaning === 'go') {
+
+    const asks = now.state === 'locked' ? undefined : mergeStatus(now.mergeStatus);
+    assertPossible(now, asks, failed);
+    if (asks?.meaning === 'go') {
       const reply = await tryMerge(access, merge);
       if (!(reply instanceof GitLabFailure)) {
         const sha = reply && mergedOurs(reply, merge.sha);
         if (sha !== null) return sha;
       } else {
         refusal = reply;
-        if (reply.status === 401 || reply.status === 403) {
-          throw new Failure(
-            'merge_refused',
-            `${failed}: GitLab answers ${reply.status} (${reply.reason}): the token's user may not merge into ${now.targetBranch}`,
-            { cause: reply },
-          );
+        assertAllowed(reply, now, failed);
+        if (reply.status === 422) {
+          const before = now;
+          now = await readMergeRequest(access, iid, signal);
+          failedMerges += assertMayMergeAgain({ before, now, reply }, failed);
         }
-        if (reply.status === 422 && !/cannot be merged/i.test(reply.reason)) failedMerges += 1;
         if (failedMerges >= FAILED_MERGES) {
-          throw new Failure('merge_refused', mask(`${failed}: ${now.mergeError ?? reply.reason}`), { cause: reply });
+          throw new Failure('merge_refused', `${failed}: ${now.mergeError ?? reply.reason}`, { cause: reply });
         }
       }
     }
 
-    if (shown !== now.mergeStatus) merge.onWaiting?.(now.mergeStatus);
+    if (shown !== now.mergeStatus) {
+      const { remedy } = mergeStatus(now.mergeStatus);
+      merge.onWaiting?.({ status: now.mergeStatus, remedy, webUrl: now.webUrl });
+    }
     shown = now.mergeStatus;
     const left = until - Date.now();
-    if (left <= 0) throw outOfTime(failed, now, meaning, refusal);
+    if (left <= 0) throw outOfTime(failed, now, refusal);
     const pause = Math.max(wait, (refusal?.retryAfter ?? 0) * 1000);
     await sleep(Math.min(pause, left), undefined, { signal });
   }
 }
+
+/** @throws Failure `target_moved`, `merge_refused` where waiting brings nothing */
+function assertPossible(now: MergeRequest, asks: MergeStatus | undefined, failed: string): void {
+  if (asks?.meaning === 'rebuild') {
+    const what = now.mergeStatus === 'need_rebase' ? 'it must be rebased' : 'it conflicts with the target branch';
+    throw new Failure('target_moved', `${failed}: ${what} ${now.targetBranch}`);
+  }
+  if (asks?.meaning === 'rule') {
+    throw new Failure('merge_refused', `${failed}: ${asks.remedy} (${now.mergeStatus}, ${now.webUrl})`);
+  }
+}
+
+/** @throws Failure `merge_refused` where the rights of the token's user are the reason */
+function assertAllowed(reply: GitLabFailure, now: MergeRequest, failed: string): void {
+  if (reply.code !== 'gitlab_denied') return;
+  throw new Failure(
+    'merge_refused',
+    `${failed}: GitLab answers ${reply.status} (${reply.reason}): the token's user may not merge into ${now.targetBranch}: allow it in the branch's protection`,
+    { cause: reply },
+  );
+}
+
+/**
+ * Tells from the merge request what a refusal means that has one text for everything: a conflict, a rebase, or a merge
+ * that was run and failed, whose reason is `merge_error`. Gives 1 when it was run and GitLab does not say why it failed.
+ *
+ * @throws Failure `merge_refused` when a hook or rule declined it, `target_moved`
+ */
+function assertMayMergeAgain(
+  { before, now, reply }: { before: MergeRequest; now: MergeRequest; reply: GitLabFailure },
+  failed: string,
+): 0 | 1 {
+  const stillReady = now.state === 'opened' && mergeStatus(now.mergeStatus).meaning === 'go';
+  if (!stillReady) return 0;
+  const { mergeError } = now;
+  if (mergeError === null) return 1;
+  if (isTemporary(mergeError) || HEAD_MOVED.test(mergeError)) return 0;
+  // One that stood there before may be of an earlier attempt: this one may have found another merge under way.
+  if (mergeError === before.mergeError || UNEXPLAINED.test(mergeError)) return 1;
+  if (TARGET_MOVED.test(mergeError)) {
+    throw new Failure('target_moved', `${failed}: ${mergeError}`, { cause: reply });
+  }
+  throw new Failure(
+    'merge_refused',
+    `${failed}: ${mergeError}: what declined it must be changed, or exempt the token's user (${now.webUrl})`,
+    { cause: reply },
+  );
+}
+
+const UNEXPLAINED = /error occurred while merging|went wrong during merge$|is not mergeable|try again/i;
+const HEAD_MOVED = /updated since the merge was requested/i;
+const TARGET_MOVED =
+  /fast-forward merge is (allowed|not possible)|conflicts detected|conflict(s)? (in|with)|must be rebased/i;
 
 /**
  * The commit on the target branch if a merge request was merged with our head, else null.
@@ -133,10 +171,14 @@ async function assertOurs(access: GitLabAccess, mr: MergeRequest, merge: Merge, 
   if (mr.state === 'closed') {
     throw new Failure('merge_request_closed', `${failed}: it was closed by somebody else`);
   }
-  if (mr.sha === null || mr.sha === merge.sha) return;
+  // `commits_status` says that GitLab sees no branch or no commits: that its branch is gone, or not yet known.
+  const doubtful = mr.mergeStatus === 'commits_status' && mr.state === 'opened';
+  if ((mr.sha === null || mr.sha === merge.sha) && !doubtful) return;
   // A merge request learns of a push a little later than the branch.
   const pushed = mr.state === 'merged' ? mr.sha : await branchTip(access, mr.sourceBranch, merge.signal);
   if (pushed === merge.sha) return;
+  // Merging removes the branch: it may have happened between the two looks.
+  if (pushed === null && (await readMergeRequest(access, merge.iid, merge.signal)).state !== mr.state) return;
   const then = mr.state === 'merged' ? ' and merged it' : '';
   throw new Failure(
     'merge_refused',
@@ -172,13 +214,16 @@ async function tryMerge(access: GitLabAccess, merge: Merge): Promise<MergeReques
   }
 }
 
-function outOfTime(failed: string, mr: MergeRequest, meaning: string | undefined, refusal?: GitLabFailure): Failure {
+function outOfTime(failed: string, mr: MergeRequest, refusal?: GitLabFailure): Failure {
   if (refusal?.code === 'gitlab_unavailable') return refusal;
-  if (meaning === 'people') {
-    return new Failure('merge_refused', `${failed}: GitLab waits for people: ${mr.mergeStatus}`, { cause: refusal });
+  const { meaning, remedy } = mergeStatus(mr.mergeStatus);
+  if (meaning === 'person') {
+    return new Failure('merge_refused', `${failed}: ${remedy} (${mr.mergeStatus}, ${mr.webUrl})`, { cause: refusal });
   }
-  const said = refusal === undefined ? '' : ` (GitLab answers ${refusal.status}: ${refusal.reason})`;
-  return new Failure('merge_not_ready', `${failed}: it is not ready in time: ${mr.mergeStatus}${said}`, {
+  const reason = mr.mergeError ?? refusal?.reason;
+  const said = refusal === undefined ? '' : ` (GitLab answers ${refusal.status}: ${reason})`;
+  const todo = remedy === null ? '' : `: ${remedy}`;
+  return new Failure('merge_not_ready', `${failed}: it is not ready in time: ${mr.mergeStatus}${todo}${said}`, {
     cause: refusal,
   });
 }

@@ -7,11 +7,14 @@ export interface Landed {
   branch: string;
   base: string;
   head: string;
+  /** The merge request whose merge made `head`, where one did: GitLab's reverts of a merge commit name it instead. */
+  mergeRequest?: number | undefined;
 }
 
 /**
- * The commits of a change that are on its branch now and that no later commit there says to revert, newest first. Who
- * reverts is known by the sentence git and GitLab write: `This reverts commit {sha}`.
+ * The commits of a change that are on its branch now and that no later commit there reverts, newest first. Who reverts is
+ * known by the sentence git and GitLab write: `This reverts commit {sha}`, of a merge commit `This reverts merge request
+ * !{iid}`. A revert that was reverted itself does not count.
  *
  * @throws Failure as `Mirror.tip`
  */
@@ -26,6 +29,23 @@ export async function standingCommits(mirror: Mirror, change: Landed, signal: Ab
   const revisions = async (...range: string[]) =>
     (await git(mirror.remote, doing, ['rev-list', '--topo-order', ...range, '--'], at)).split('\n').filter(Boolean);
   if (!(await revisions(tip, `^${base}`)).includes(head)) return [];
-  const later = await git(mirror.remote, doing, ['log', '--format=%B', tip, `^${head}`, '--'], at);
-  return (await revisions(head, `^${base}`)).filter((sha) => !later.includes(`This reverts commit ${sha}`));
+  const log = ['log', '-z', '--topo-order', '--format=%H%n%B', tip, `^${head}`, '--'];
+  const later = (await git(mirror.remote, doing, log, at)).split('\0').filter(Boolean);
+  const reverted = revertedBy(later, change);
+  return (await revisions(head, `^${base}`)).filter((sha) => !reverted.has(sha));
+}
+
+/** The commits that commits (id and message, newest first) revert. */
+function revertedBy(commits: readonly string[], { head, mergeRequest }: Landed): Set<string> {
+  const reverted = new Set<string>();
+  for (const commit of commits) {
+    const end = commit.indexOf('\n');
+    if (reverted.has(commit.slice(0, end))) continue;
+    const message = commit.slice(end);
+    for (const [, sha = ''] of message.matchAll(/This reverts commit ([0-9a-f]{40})/g)) reverted.add(sha);
+    for (const [, iid] of message.matchAll(/This reverts merge request [\w./-]*!(\d+)/g)) {
+      if (Number(iid) === mergeRequest) reverted.add(head);
+    }
+  }
+  return reverted;
 }

@@ -8,6 +8,7 @@ import type { Plan } from './plan.ts';
 /** Time limits of the steps, in milliseconds. */
 export interface Deadlines {
   patience: number;
+  branchAppears: number;
   runAppears: number;
   runStarts: number;
   runEnds: number;

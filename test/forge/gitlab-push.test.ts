@@ -29,7 +29,8 @@ test('a protected source branch is not pushed to', async () => {
 });
 
 test('the same URL with .git, and a token that only reads', async () => {
-  const { gitlab, forgeWith, signal } = await gitlabWorld();
+  const { gitlab, forgeWith, pushed, signal } = await gitlabWorld();
+  await pushed();
   const token = gitlab.createToken('indexwright', { name: 'reader', scopes: ['read_api', 'read_repository'] });
   const reader = forgeWith({ url: `${gitlab.url}/${PROJECT}.git`, token });
   expect(await reader.tip(TARGET, signal)).toBe(await reader.branchTip(TARGET, signal));

@@ -89,7 +89,7 @@ export async function gitlabWorld(project: Partial<SeedProject> = {}): Promise<G
     },
     async proposed() {
       const workspace = await world.pushed();
-      const mr = await forge.openMergeRequest(proposal(), signal);
+      const mr = await forge.openMergeRequest(proposal(workspace), signal);
       const { iid } = mr;
       const [sha, base] = [workspace.head(), workspace.base];
       const merge = (within = 20_000) => forge.mergeWhenReady({ iid, sha, targetBranch: TARGET, base, within, signal });
@@ -100,8 +100,11 @@ export async function gitlabWorld(project: Partial<SeedProject> = {}): Promise<G
   return world;
 }
 
-export const proposal = (description = 'What changes') => ({
+/** A proposal of what was pushed; GitLab has 20 seconds to know the branch. */
+export const proposal = (pushed: Workspace, description = 'What changes') => ({
   sourceBranch: SOURCE,
+  head: pushed.head(),
+  within: 20_000,
   targetBranch: TARGET,
   title: 'IIB: Update for request id 1',
   description,

@@ -4,7 +4,7 @@ import { gitlabWorld, PROJECT, proposal, SOURCE, TARGET } from './gitlab-world.t
 test('a merge request is opened once and found again', async () => {
   const { forge, signal, pushed, openMergeRequests } = await gitlabWorld();
   const workspace = await pushed();
-  const first = await forge.openMergeRequest(proposal(), signal);
+  const first = await forge.openMergeRequest(proposal(workspace), signal);
   expect(first).toMatchObject({
     iid: 1,
     state: 'opened',
@@ -13,7 +13,7 @@ test('a merge request is opened once and found again', async () => {
     targetBranch: TARGET,
     webUrl: expect.stringContaining(`${PROJECT}/-/merge_requests/1`),
   });
-  const again = await forge.openMergeRequest(proposal('Better words'), signal);
+  const again = await forge.openMergeRequest(proposal(workspace, 'Better words'), signal);
   expect(again.iid).toBe(1);
   expect(await openMergeRequests()).toMatchObject([
     { description: 'Better words', squash: true, force_remove_source_branch: true },
@@ -22,22 +22,22 @@ test('a merge request is opened once and found again', async () => {
 
 test.each([502, 'drop'] as const)('one whose creation is answered with %s is not opened twice', async (answer) => {
   const { gitlab, forge, signal, pushed, openMergeRequests } = await gitlabWorld();
-  await pushed();
+  const workspace = await pushed();
   gitlab.faults.call({
     method: 'POST',
     path: /merge_requests$/,
     when: 'after',
     answer: answer === 'drop' ? answer : { status: answer, body: '<html><title>502 Bad Gateway</title></html>' },
   });
-  expect(await forge.openMergeRequest(proposal(), signal)).toMatchObject({ iid: 1, state: 'opened' });
+  expect(await forge.openMergeRequest(proposal(workspace), signal)).toMatchObject({ iid: 1, state: 'opened' });
   expect(await openMergeRequests()).toHaveLength(1);
 });
 
 test('one that somebody opens at the same moment is adopted', async () => {
   const { gitlab, forge, signal, pushed, human, openMergeRequests } = await gitlabWorld();
-  await pushed();
+  const workspace = await pushed();
   const asked = gitlab.faults.call({ method: 'POST', path: /merge_requests$/, delay: 300 });
-  const opening = forge.openMergeRequest(proposal(), signal);
+  const opening = forge.openMergeRequest(proposal(workspace), signal);
   await asked.struck;
   await human('POST', '/merge_requests', { source_branch: SOURCE, target_branch: TARGET, title: 'theirs' });
   expect(await opening).toMatchObject({ iid: 1 });
@@ -46,19 +46,14 @@ test('one that somebody opens at the same moment is adopted', async () => {
 
 test('creation that fails without effect says so and is not tried again', async () => {
   const { gitlab, forge, signal, pushed } = await gitlabWorld();
-  const refused = forge.openMergeRequest(proposal(), signal);
-  await expect(refused).rejects.toMatchObject({
-    code: 'gitlab_refused',
-    message: 'Failed to create merge request: 400: source_branch: does not exist',
-  });
-  await pushed();
+  const workspace = await pushed();
   const fault = gitlab.faults.call({
     method: 'POST',
     path: /merge_requests$/,
     answer: { status: 429, body: { message: 'Retry later' }, headers: { 'Retry-After': '17' } },
     times: Number.POSITIVE_INFINITY,
   });
-  await expect(forge.openMergeRequest(proposal(), signal)).rejects.toMatchObject({
+  await expect(forge.openMergeRequest(proposal(workspace), signal)).rejects.toMatchObject({
     code: 'gitlab_unavailable',
     retryAfter: 17,
   });

@@ -150,7 +150,7 @@ test('a token that may not merge', async () => {
   });
   await expect(merge()).rejects.toMatchObject({
     code: 'merge_refused',
-    message: `Failed to merge merge request 1: GitLab answers 401 (401 Unauthorized): the token's user may not merge into ${TARGET}`,
+    message: `Failed to merge merge request 1: GitLab answers 401 (401 Unauthorized): the token's user may not merge into ${TARGET}: allow it in the branch's protection`,
   });
   expect(fault.hits).toBe(1);
 });
@@ -182,7 +182,7 @@ test('what is not ready in time is named', async () => {
     base: workspace.base,
     within: 20_000,
     signal,
-    onWaiting(status) {
+    onWaiting({ status }) {
       seen.push(status);
       stuck.remove();
     },
@@ -197,7 +197,9 @@ test('a draft waits for people', async () => {
   await human('PUT', `/merge_requests/${mr.iid}`, { title: 'Draft: not yet' });
   await expect(merge(600)).rejects.toMatchObject({
     code: 'merge_refused',
-    message: 'Failed to merge merge request 1: GitLab waits for people: draft_status',
+    message: expect.stringMatching(
+      /^Failed to merge merge request 1: somebody has marked it as a draft: mark it as ready \(draft_status, http/,
+    ),
   });
 });
 

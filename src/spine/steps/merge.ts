@@ -18,7 +18,7 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     return { iid: world.outcomeOf(propose).iid, head: plan.head, branch: plan.branch, base: plan.base };
   },
 
-  async run({ iid, head, branch, base }, { forge, deadlines, signal, note }) {
+  async run({ iid, head, branch, base }, { forge, deadlines, signal, note, report, log }) {
     const sha = await forge.mergeWhenReady({
       iid,
       sha: head,
@@ -26,14 +26,22 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
       base,
       within: deadlines.merge,
       signal,
+      onWaiting: ({ status, remedy, webUrl }) => {
+        const told = [note({ progress: status })];
+        if (remedy !== null) told.push(report(`Merge request ${iid} waits: ${remedy} (${webUrl})`));
+        Promise.all(told).catch((cause) => log.warn({ err: cause }, 'the reason for waiting could not be told'));
+      },
     });
     await note({ merged: sha });
     return { sha };
   },
 
-  async undo({ iid, head, branch }, { forge, signal }) {
+  async undo({ iid, head, branch, base }, { forge, signal }) {
     const merged = await forge.mergedCommit({ iid, sha: head }, signal);
-    if (merged !== null) await forge.revertMerge({ sha: merged, branch }, signal);
+    if (merged === null) return;
+    // A revert whose answer was lost is not made twice, nor one that somebody made by hand.
+    const standing = await forge.standingCommits({ branch, base, head: merged, mergeRequest: iid }, signal);
+    if (standing.includes(merged)) await forge.revertMerge({ sha: merged, branch }, signal);
   },
 };
 

@@ -15,14 +15,19 @@ export const propose: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     return { sourceBranch, head };
   },
 
-  async run({ sourceBranch }, { plan, forge, pushBranch, note, signal }) {
+  async run({ sourceBranch, head }, { plan, forge, pushBranch, note, deadlines, signal }) {
     await pushBranch();
     const { iid, webUrl } = await forge.openMergeRequest(
       {
         sourceBranch,
+        head,
         targetBranch: plan.branch,
         title: plan.title,
         description: plan.description,
+        within: deadlines.branchAppears,
+        // Losing a note is no reason to stop waiting; a lost lease shows at the next write of the journal.
+        onWaiting: (reason) =>
+          void note({ progress: `GitLab does not know the branch yet: ${reason}` }).catch(() => {}),
       },
       signal,
     );
