@@ -6,7 +6,7 @@ import { createForge, type Forge } from '../../src/forge/forge.ts';
 import type { MergeRequest } from '../../src/forge/merge-requests.ts';
 import type { Workspace } from '../../src/forge/workspace.ts';
 import type { SeedProject } from '../../src/sandbox/gitlab/seeds.ts';
-import { type GitLab, startGitLab } from '../../src/sandbox/gitlab/server.ts';
+import { type GitLab, type GitLabOptions, startGitLab } from '../../src/sandbox/gitlab/server.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { AUTHOR, catalogFiles } from './catalog-repository.ts';
 
@@ -31,10 +31,16 @@ export interface GitLabWorld {
   openMergeRequests(): Promise<unknown[]>;
 }
 
+/** What tests that are not about it need not wait for. */
+const QUIET: Partial<GitLabOptions> = { pushDelay: { from: 0, to: 100, seed: 1 }, doubt: 0 };
+
 /** The imitation of GitLab with one catalog project, and a forge on it with a developer's token; all ends with the test. */
-export async function gitlabWorld(project: Partial<SeedProject> = {}): Promise<GitLabWorld> {
+export async function gitlabWorld(
+  project: Partial<SeedProject> = {},
+  options: Partial<GitLabOptions> = {},
+): Promise<GitLabWorld> {
   const dir = mkdtempSync(join(tmpdir(), 'forge-gitlab-'));
-  const gitlab = await startGitLab({ dir: join(dir, 'gitlab') });
+  const gitlab = await startGitLab({ dir: join(dir, 'gitlab'), ...QUIET, ...options });
   onTestFinished(async () => {
     await gitlab.close();
     rmSync(dir, { recursive: true, force: true });

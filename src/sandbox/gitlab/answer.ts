@@ -15,6 +15,7 @@ import { noteRoutes } from './notes.ts';
 import { fromPairs, readParams } from './params.ts';
 import { projectRoutes } from './projects.ts';
 import { protectedBranchRoutes } from './protected-branches.ts';
+import { VERSIONS } from './release.ts';
 import { ok, Refused, type Reply, refuse } from './reply.ts';
 import { repositoryRoutes } from './repository.ts';
 import { requestDiffRoutes } from './request-diffs.ts';
@@ -25,14 +26,16 @@ import { userRoutes } from './users.ts';
 import { webPage } from './web-pages.ts';
 import type { World } from './world.ts';
 
-const VERSION = { version: '18.4.0', revision: 'imitation', enterprise: false };
+const version = (world: World) => ({ version: VERSIONS[world.release], revision: 'imitation', enterprise: false });
 
 const routes: Route[] = [
   route('GET', '/version', (call) => {
     if (call.identity === undefined) throw refuse(401, '401 Unauthorized');
-    return ok(VERSION);
+    return ok(version(call.world));
   }),
-  route('GET', '/metadata', () => ok({ ...VERSION, kas: { enabled: false, externalUrl: null, version: null } })),
+  route('GET', '/metadata', ({ world }) =>
+    ok({ ...version(world), kas: { enabled: false, externalUrl: null, version: null } }),
+  ),
   ...userRoutes,
   ...projectRoutes,
   ...memberRoutes,

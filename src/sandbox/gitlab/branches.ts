@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import { DEVELOPER, levelOf, MAINTAINER, mayMergeInto, mayPush, protectionsOf } from './access.ts';
+import { DEVELOPER, levelOf, MAINTAINER, mayPush, protectionsOf } from './access.ts';
 import { type Call, caller, projectFor, projectOf, type Route, route, take } from './call.ts';
 import type { RefMove } from './events.ts';
 import { branchTip, commitOf, GitRefused, git, gitText, NO_COMMIT } from './git.ts';
 import { readCommit } from './history.ts';
 import { page } from './paging.ts';
 import { text } from './params.ts';
+import { isUnknownYet, visibleRefs, visibleTip } from './pending-pushes.ts';
+import { moveAndTell } from './push-queue.ts';
 import type { Project, User } from './records.ts';
-import { moveAndTell } from './refs.ts';
+import { refusal } from './refusals.ts';
 import { created, forbidden, noContent, notFound, ok, refuse } from './reply.ts';
 import { commitView, webUrl } from './views.ts';
 import { repositoryOf, type World } from './world.ts';
@@ -41,7 +43,8 @@ export async function refsBelow(repository: string, prefix: string): Promise<{ n
 async function listBranches(call: Call) {
   const project = projectOf(call);
   const { search, regex } = take(call, z.object({ search: text.optional(), regex: text.optional() }));
-  const found = (await refsBelow(repositoryOf(call.world, project), 'refs/heads/')).filter(
+  const inGit = await refsBelow(repositoryOf(call.world, project), 'refs/heads/');
+  const found = visibleRefs(call.world, project, inGit).filter(
     ({ name }) =>
       (search === undefined || searched(name, search)) && (regex === undefined || new RegExp(regex).test(name)),
   );
@@ -99,19 +102,20 @@ export async function moveOrRefuse(
 
 async function deleteBranch(call: Call) {
   const { world } = call;
-  const project = projectFor(call, DEVELOPER);
+  const project = projectOf(call);
   const user = caller(call);
   const branch = call.path.branch ?? '';
-  const repository = repositoryOf(world, project);
-  const tip = await branchTip(repository, branch);
-  if (tip === undefined) throw notFound('Branch');
-  if (branch === project.default_branch) throw refuse(405, 'Cannot remove HEAD branch');
-  if (protectionsOf(world, project, branch).length > 0) {
-    if (levelOf(world, user, project) < MAINTAINER || !mayMergeInto(world, user, project, branch)) {
-      throw refuse(403, "You don't have push access to repo");
-    }
-    throw refuse(403, 'Protected branch cannot be removed');
+  const level = levelOf(world, user, project);
+  if (level < DEVELOPER) throw refusal(world, 'delete-no-right');
+  const tip = await visibleTip(world, project, branch);
+  if (tip === undefined) {
+    throw refusal(world, isUnknownYet(world, project, branch) ? 'delete-not-processed' : 'delete-unknown');
   }
+  if (branch === project.default_branch) throw refusal(world, 'delete-default');
+  // Unlike git, REST lets maintainers delete protected branches.
+  if (protectionsOf(world, project, branch).length > 0 && level < MAINTAINER) throw refusal(world, 'delete-protected');
+  const declined = world.faults.pushRefusal(project);
+  if (declined !== undefined) throw refusal(world, 'delete-hook', { said: declined });
   const move = { ref: `refs/heads/${branch}`, from: tip, to: NO_COMMIT };
   await moveOrRefuse(world, project, user, move, 'Failed to remove branch');
   return noContent();
@@ -123,7 +127,7 @@ export const branchRoutes: Route[] = [
   route('POST', '/projects/:id/repository/branches', createBranch),
   route('GET', '/projects/:id/repository/branches/:branch', async (call) => {
     const project = projectOf(call);
-    const tip = await branchTip(repositoryOf(call.world, project), call.path.branch ?? '');
+    const tip = await visibleTip(call.world, project, call.path.branch ?? '');
     if (tip === undefined) throw notFound('Branch');
     return ok(await branchView(call, project, call.path.branch ?? '', tip));
   }),

@@ -7,11 +7,12 @@ import { type Call, caller, projectFor, type Route, route, take } from './call.t
 import { commitOfPath, singleCommitView } from './commits.ts';
 import type { RefMove } from './events.ts';
 import { branchTip, commitOf, commitTree, GitRefused, git, gitText, mergeTrees, NO_COMMIT } from './git.ts';
-import { readCommit } from './history.ts';
+import { type Commit, readCommit } from './history.ts';
 import { flag, parse, text } from './params.ts';
-import type { Project, User } from './records.ts';
-import { moveAndTell } from './refs.ts';
-import { created, forbidden, noContent, ok, Refused, refuse, refuseInput } from './reply.ts';
+import { moveAndTell } from './push-queue.ts';
+import type { MergeRequest, Project, User } from './records.ts';
+import { refusal } from './refusals.ts';
+import { created, forbidden, noContent, ok, refuse, refuseInput } from './reply.ts';
 import { commitView } from './views.ts';
 import { repositoryOf, type World } from './world.ts';
 
@@ -221,7 +222,7 @@ async function replayOnto(call: Call, kind: 'revert' | 'cherry-pick') {
   const project = projectFor(call, DEVELOPER);
   const user = caller(call);
   const wanted = take(call, z.object({ branch: text, dry_run: flag.default(false), message: text.optional() }));
-  if (!mayPush(world, user, project, wanted.branch)) throw forbidden('You are not allowed to push into this branch');
+  if (!mayPush(world, user, project, wanted.branch)) throw refusal(world, 'revert-forbidden');
   const repository = repositoryOf(world, project);
   const source = await commitOfPath(call, project);
   const made = await world.alone(project, async () => {
@@ -232,21 +233,14 @@ async function replayOnto(call: Call, kind: 'revert' | 'cherry-pick') {
     if (parent === undefined) throw refuse(400, `Sorry, we cannot ${kind} this commit automatically.`);
     const [base, theirs] = kind === 'revert' ? [source.id, parent] : [parent, source.id];
     const merged = await mergeTrees(repository, from, theirs, base);
-    const failure = (code: string) =>
-      new Refused({
-        status: 400,
-        body: {
-          message: `Sorry, we cannot ${kind} this commit automatically. This commit may already have been ${kind}ed, or a more recent commit may have updated some of its content.`,
-          error_code: code,
-        },
-      });
+    const failure = (code: 'empty' | 'conflict') => refusal(world, `revert-${code}`, { kind });
     if ('conflicts' in merged) throw failure('conflict');
     if (merged.tree === (await gitText(repository, ['rev-parse', `${from}^{tree}`]))) throw failure('empty');
     if (wanted.dry_run) return undefined;
     const to = await commitTree(repository, {
       tree: merged.tree,
       parents: [from],
-      message: wanted.message ?? replayMessage(kind, source.id, source.title, source.message),
+      message: wanted.message ?? replayMessage(kind, source, mergedBy(world, project, source)),
       author: kind === 'revert' ? person(user) : source.author,
       committer: person(user),
     });
@@ -260,10 +254,19 @@ async function replayOnto(call: Call, kind: 'revert' | 'cherry-pick') {
 
 const person = (user: User) => ({ name: user.name, email: user.email });
 
-const replayMessage = (kind: 'revert' | 'cherry-pick', sha: string, title: string, message: string) =>
-  kind === 'revert'
-    ? `Revert "${title}"\n\nThis reverts commit ${sha}`
-    : `${message}\n\n(cherry picked from commit ${sha})`;
+/** The merge request a merge commit comes from: reverts of it name the request and not the commit. */
+function mergedBy(world: World, project: Project, commit: Commit): MergeRequest | undefined {
+  if (commit.parent_ids.length < 2) return undefined;
+  return world.store.mergeRequests.find(
+    (request) => request.project_id === project.id && request.merge_commit_sha === commit.id,
+  );
+}
+
+function replayMessage(kind: 'revert' | 'cherry-pick', commit: Commit, request: MergeRequest | undefined): string {
+  if (kind === 'cherry-pick') return `${commit.message}\n\n(cherry picked from commit ${commit.id})`;
+  const what = request === undefined ? `commit ${commit.id}` : `merge request !${request.iid}`;
+  return `Revert "${commit.title}"\n\nThis reverts ${what}`;
+}
 
 /** Writing commits without a clone (konflux-and-gitlab.md §4.2). */
 export const commitActionRoutes: Route[] = [

@@ -1,4 +1,6 @@
 import type { Project } from './records.ts';
+import { CALLS, findRefusal } from './refusals.ts';
+import type { Release } from './release.ts';
 
 /** What the client is made to see. `drop` cuts the connection. */
 export type FaultAnswer = 'drop' | { status: number; body?: unknown; headers?: Record<string, string> };
@@ -92,6 +94,11 @@ export interface Faults {
   repeatHooks(fault?: ProjectFault & { event?: string }): Injected;
   /** `PUT …/merge` is refused. */
   refuseMerge(fault: MergeRefusal): Injected;
+  /**
+   * A refusal of the table (refusals.ts) instead of what the call would do; a merge is run and fails where the row says so.
+   * `values` fills in what the row leaves open.
+   */
+  refuse(fault: ProjectFault & { refusal: string; values?: Record<string, string | number>; skip?: number }): Injected;
   /** Pushes are declined by the server's hook: `remote: GitLab: <message>`. */
   refusePush(fault: ProjectFault & { message: string }): Injected;
   /** Merge requests stay `checking` until the fault is removed. */
@@ -107,17 +114,20 @@ export interface FaultTaker {
   hook(project: Project, event: string): 'drop' | 'repeat' | undefined;
   mergeRefusal(project: Project): MergeRefusal | undefined;
   pushRefusal(project: Project): string | undefined;
+  /** What `merge_error` becomes, when the merge is to be run and fail. */
+  mergeError(project: Project): string | undefined;
   stuck(project: Project): boolean;
   hiddenMergeShas(project: Project): boolean;
 }
 
 /** The two sides of fault injection: tests inject, the server takes. `released` is told when a stuck check may go on. */
-export function createFaults(released: () => void): { faults: Faults; taker: FaultTaker } {
+export function createFaults(release: Release, released: () => void): { faults: Faults; taker: FaultTaker } {
   const calls = faultList<CallFault>();
   const drops = faultList<ProjectFault & { event?: string }>();
   const repeats = faultList<ProjectFault & { event?: string }>();
   const refusals = faultList<MergeRefusal>();
   const pushes = faultList<ProjectFault & { message: string }>();
+  const merges = faultList<ProjectFault & { reason: string }>();
   const stuck = faultList<ProjectFault>();
   const hidden = faultList<ProjectFault>();
   const of =
@@ -133,6 +143,12 @@ export function createFaults(released: () => void): { faults: Faults; taker: Fau
       dropHooks: (fault = {}) => drops.inject({ times: Number.POSITIVE_INFINITY, ...fault }),
       repeatHooks: (fault = {}) => repeats.inject({ times: Number.POSITIVE_INFINITY, ...fault }),
       refuseMerge: (fault) => refusals.inject(fault),
+      refuse({ refusal, values, ...fault }) {
+        const { call, answer } = findRefusal(release, refusal, values);
+        if ('declined' in answer) return pushes.inject({ ...fault, message: answer.declined });
+        if ('mergeError' in answer) return merges.inject({ ...fault, reason: answer.mergeError });
+        return calls.inject({ times: fault.times ?? 1, skip: fault.skip ?? 0, ...CALLS[call], answer });
+      },
       refusePush: pushes.inject,
       stuckMergeability(fault = {}) {
         const injected = stuck.inject({ ...fault, times: Number.POSITIVE_INFINITY });
@@ -149,7 +165,7 @@ export function createFaults(released: () => void): { faults: Faults; taker: Fau
       },
       hideMergeShas: (fault = {}) => hidden.inject(fault),
       clear() {
-        for (const kind of [calls, drops, repeats, refusals, pushes, stuck, hidden]) kind.clear();
+        for (const kind of [calls, drops, repeats, refusals, pushes, merges, stuck, hidden]) kind.clear();
         released();
       },
     },
@@ -166,6 +182,7 @@ export function createFaults(released: () => void): { faults: Faults; taker: Fau
       },
       mergeRefusal: (project) => refusals.take(of(project)),
       pushRefusal: (project) => pushes.take(of(project))?.message,
+      mergeError: (project) => merges.take(of(project))?.reason,
       stuck: (project) => stuck.take(of(project)) !== undefined,
       hiddenMergeShas: (project) => hidden.take(of(project)) !== undefined,
     },

@@ -8,8 +8,9 @@ import { DEVELOPER, type Identity, identify, levelOf, mayRead } from './access.t
 import { decode, findProject } from './call.ts';
 import type { RefMove } from './events.ts';
 import { gitEnvironment } from './git.ts';
+import { acceptPush } from './push-queue.ts';
 import type { Project, User } from './records.ts';
-import { refsMoved } from './refs.ts';
+import { refusal } from './refusals.ts';
 import type { Reply } from './reply.ts';
 import type { World } from './world.ts';
 
@@ -80,9 +81,9 @@ export async function answerGit(
   const asked = { project, service: call.service, request, query };
   if (!pushing) return serveFetch(world, { ...asked, user: identity?.user });
   if (identity === undefined || levelOf(world, identity.user, project) < DEVELOPER) {
-    return plain(403, 'You are not allowed to push code to this project.');
+    throw refusal(world, 'push-no-right');
   }
-  if (project.archived) return plain(403, "You can't push code to a read-only GitLab instance.");
+  if (project.archived) throw refusal(world, 'push-archived');
   return push(world, { ...asked, user: identity.user });
 }
 
@@ -135,7 +136,7 @@ async function push(world: World, exchange: Exchange<User>): Promise<Reply> {
       const [from = '', to = '', ref = ''] = line.split(' ');
       return { ref, from, to };
     });
-    if (moves.length > 0) await world.alone(project, () => refsMoved(world, project, user, moves));
+    if (moves.length > 0) await world.alone(project, () => acceptPush(world, project, user, moves));
     return reply;
   } finally {
     await rm(scratch, { recursive: true });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { wildcard } from './access.ts';
 import type { Hook, Project } from './records.ts';
+import { VERSIONS } from './release.ts';
 import type { World } from './world.ts';
 
 export type HookEvent = 'Push Hook' | 'Tag Push Hook' | 'Merge Request Hook' | 'Note Hook';
@@ -46,7 +47,7 @@ function deliver(world: World, hook: Hook, event: HookEvent, eventId: string, pa
       signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
       headers: {
         'Content-Type': 'application/json',
-        'User-Agent': 'GitLab/18.4.0',
+        'User-Agent': `GitLab/${VERSIONS[world.release]}`,
         'X-Gitlab-Event': event,
         'X-Gitlab-Event-UUID': eventId,
         'X-Gitlab-Webhook-UUID': hook.uuid,

@@ -5,12 +5,14 @@ import { announceMergeRequest } from './events.ts';
 import { branchTip, git } from './git.ts';
 import { labelView } from './labels.ts';
 import { requestView } from './merge-request-view.ts';
-import { startCheck } from './mergeability.ts';
+import { maybeDoubt, startCheck } from './mergeability.ts';
 import { requestOf } from './notes.ts';
 import { flag, ids, integer, list, type Params, text } from './params.ts';
+import { visibleTip } from './pending-pushes.ts';
 import { dropQuickActions } from './quick-actions.ts';
 import type { MergeRequest, Project, User } from './records.ts';
 import { closeRequest, refreshDiff } from './refs.ts';
+import { refusal } from './refusals.ts';
 import { created, forbidden, noContent, ok, refuse, refuseInput } from './reply.ts';
 import { now, repositoryOf, type World } from './world.ts';
 
@@ -60,7 +62,7 @@ function checkDuplicate(world: World, project: Project, source: string, target: 
       each.target_branch === target,
   );
   if (other !== undefined) {
-    throw refuse(409, [`Another open merge request already exists for this source branch: !${other.iid}`]);
+    throw refusal(world, 'create-duplicate', { iid: other.iid });
   }
 }
 
@@ -68,20 +70,33 @@ async function create(call: Call) {
   const { world } = call;
   const project = projectFor(call, DEVELOPER);
   const user = caller(call);
+  if (project.archived) throw refusal(world, 'create-forbidden');
   const wanted = take(call, NewRequest);
   checkTexts(wanted.title, wanted.description);
   const { source_branch: source, target_branch: target } = wanted;
-  if (source === target) throw refuseInput(422, ["You can't use same project/branch for source and target"]);
-  const repository = repositoryOf(world, project);
-  const head = await branchTip(repository, source);
-  if (head === undefined) throw refuse(400, { source_branch: ['does not exist'] });
-  if ((await branchTip(repository, target)) === undefined) throw refuse(400, { target_branch: ['does not exist'] });
+  if (source === target) throw refusal(world, 'create-same-branches');
+  const head = await headFor(world, project, source, target);
   // Nothing is awaited between this check and the record: two calls at once cannot both pass.
   checkDuplicate(world, project, source, target);
   const request = addRequest(world, project, user, wanted, head);
   await refreshDiff(world, project, request, head);
   world.background.start(`preparing !${request.iid}`, () => prepare(world, project, user, request));
   return created(requestView(world, project, request, user));
+}
+
+/** The commit a new merge request begins with. @throws Refused when the newest does not know one of the branches */
+async function headFor(world: World, project: Project, source: string, target: string): Promise<string> {
+  if (world.release === 'newest') {
+    const head = await visibleTip(world, project, source);
+    if (head === undefined) throw refusal(world, 'create-source-unknown');
+    if ((await visibleTip(world, project, target)) === undefined) throw refusal(world, 'create-target-unknown');
+    return head;
+  }
+  // The older opens one without looking; it shows `commits_status` until the branch is known.
+  const repository = repositoryOf(world, project);
+  const head = (await branchTip(repository, source)) ?? (await branchTip(repository, target));
+  if (head === undefined) throw refuse(400, { target_branch: ['does not exist'] });
+  return head;
 }
 
 function addRequest(world: World, project: Project, user: User, wanted: z.infer<typeof NewRequest>, head: string) {
@@ -151,7 +166,7 @@ async function update(call: Call) {
   }
   checkTexts(wanted.title, wanted.description);
   if (wanted.target_branch !== undefined && wanted.target_branch !== request.target_branch) {
-    if ((await branchTip(repositoryOf(world, project), wanted.target_branch)) === undefined) {
+    if ((await visibleTip(world, project, wanted.target_branch)) === undefined) {
       throw refuse(400, { target_branch: ['does not exist'] });
     }
     checkDuplicate(world, project, request.source_branch, wanted.target_branch, request);
@@ -166,7 +181,7 @@ async function update(call: Call) {
 async function reopen(world: World, project: Project, user: User, request: MergeRequest): Promise<void> {
   if (request.state !== 'closed') return;
   checkDuplicate(world, project, request.source_branch, request.target_branch, request);
-  const head = await branchTip(repositoryOf(world, project), request.source_branch);
+  const head = await visibleTip(world, project, request.source_branch);
   if (head === undefined) throw refuse(400, { source_branch: ['does not exist'] });
   world.store.mergeRequests.change(request, {
     state: 'opened',
@@ -238,6 +253,7 @@ export const mergeRequestRoutes: Route[] = [
       call,
       z.object({ include_rebase_in_progress: flag.optional(), include_diverged_commits_count: flag.optional() }),
     );
+    maybeDoubt(call.world, request);
     startCheck(call.world, request);
     const behind = wanted.include_diverged_commits_count
       ? { diverged_commits_count: await commitsBehind(call.world, project, request) }

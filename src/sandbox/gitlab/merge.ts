@@ -18,10 +18,12 @@ import { obstacles, startCheck } from './mergeability.ts';
 import { requestOf } from './notes.ts';
 import { flag, text } from './params.ts';
 import { headPipeline, pipelineStatus } from './pipelines.ts';
+import { moveAndTell, processNow } from './push-queue.ts';
 import { rebase } from './rebase.ts';
 import type { MergeRequest, Project, User } from './records.ts';
-import { markMerged, moveAndTell, refsMoved } from './refs.ts';
-import { forbidden, methodNotAllowed, ok, refuse, unauthorized } from './reply.ts';
+import { markMerged, refsMoved } from './refs.ts';
+import { findRefusal, refusal } from './refusals.ts';
+import { forbidden, ok, refuse, unauthorized } from './reply.ts';
 import { repositoryOf, type World } from './world.ts';
 
 const MergeParams = z.object({
@@ -42,17 +44,18 @@ async function merge(call: Call) {
   const user = caller(call);
   const request = requestOf(call, project);
   const wanted = take(call, MergeParams);
-  if (!mayMergeInto(world, user, project, request.target_branch)) throw unauthorized();
-  const refusal = world.faults.mergeRefusal(project);
-  if (refusal !== undefined) throw refuse(refusal.status, refusal.message ?? TEXTS[refusal.status] ?? 'Refused');
+  if (!mayMergeInto(world, user, project, request.target_branch)) throw refusal(world, 'merge-unauthorized');
+  const injected = world.faults.mergeRefusal(project);
+  if (injected !== undefined) throw refuse(injected.status, injected.message ?? TEXTS[injected.status] ?? 'Refused');
   // A refused call starts the check that its next try needs.
   startCheck(world, request);
+  if (world.release === 'newest') checkSha(world, wanted.sha, request);
   const { state, ci, git } = obstacles(world, project, request);
   const waiting =
     (wanted.auto_merge ?? wanted.merge_when_pipeline_succeeds ?? false) && pipelineActive(world, project, request);
-  if (state !== undefined || (ci !== undefined && !waiting)) throw methodNotAllowed();
-  if (git !== undefined) throw refuse(422, 'Branch cannot be merged');
-  checkSha(wanted.sha, request);
+  if (state !== undefined || (ci !== undefined && !waiting)) throw refusal(world, 'merge-not-ready');
+  if (git !== undefined) throw refusal(world, 'merge-conflict');
+  if (world.release === 'older') checkSha(world, wanted.sha, request);
   world.store.mergeRequests.change(request, {
     squash: wanted.squash ?? request.squash,
     should_remove_source_branch: wanted.should_remove_source_branch ?? request.should_remove_source_branch,
@@ -75,10 +78,8 @@ const TEXTS: Record<number, string> = {
   422: 'Branch cannot be merged',
 };
 
-function checkSha(sha: string | undefined, request: MergeRequest): void {
-  if (sha !== undefined && sha !== request.sha) {
-    throw refuse(409, `SHA does not match HEAD of source branch: ${request.sha}`);
-  }
+function checkSha(world: World, sha: string | undefined, request: MergeRequest): void {
+  if (sha !== undefined && sha !== request.sha) throw refusal(world, 'merge-sha', { sha: request.sha });
 }
 
 function pipelineActive(world: World, project: Project, request: MergeRequest): boolean {
@@ -98,25 +99,36 @@ export function autoMerge(world: World, project: Project, sha: string): void {
   }
 }
 
-/** @throws Refused 422 when the merge was tried and failed; the request is open again and says why */
+/** @throws Refused 422 when the merge was run and failed; the request is open again and `merge_error` says why */
 async function execute(world: World, project: Project, user: User, request: MergeRequest, wanted: MergeParams) {
   await world.alone(project, async () => {
     // Two calls at once: the second finds what the first has done.
-    if (request.state !== 'opened') throw methodNotAllowed();
-    checkSha(wanted.sha, request);
+    if (request.state !== 'opened') throw refusal(world, 'merge-not-ready');
+    checkSha(world, wanted.sha, request);
     world.store.mergeRequests.change(request, { state: 'locked' });
     try {
+      const declined = world.faults.mergeError(project);
+      if (declined !== undefined) throw new MergeFailed(declined);
       await mergeNow(world, project, user, request, wanted);
     } catch (thrown) {
       unlock(world, request);
       if (!(thrown instanceof GitRefused)) throw thrown;
-      world.store.mergeRequests.change(request, { merge_error: `Merge failed: ${thrown.message}` });
-      throw refuse(422, request.merge_error);
+      const reason = thrown instanceof MergeFailed ? thrown.message : mergeErrorOf(world, 'merge-error');
+      world.store.mergeRequests.change(request, { merge_error: reason });
+      throw refusal(world, 'merge-failed');
     }
   });
   if (request.should_remove_source_branch ?? request.force_remove_source_branch) {
     world.background.start(`removing the branch of !${request.iid}`, () => removeSource(world, project, user, request));
   }
+}
+
+/** A merge that was run and failed, with what GitLab writes to `merge_error`. */
+class MergeFailed extends GitRefused {}
+
+function mergeErrorOf(world: World, name: string): string {
+  const { answer } = findRefusal(world.release, name);
+  return 'mergeError' in answer ? answer.mergeError : '';
 }
 
 /** Opens again what was locked for merging and did not get merged. */
@@ -126,6 +138,7 @@ function unlock(world: World, request: MergeRequest): void {
 
 async function mergeNow(world: World, project: Project, user: User, request: MergeRequest, wanted: MergeParams) {
   const repository = repositoryOf(world, project);
+  await processNow(world, project, [`refs/heads/${request.target_branch}`]);
   const target = await branchTip(repository, request.target_branch);
   if (target === undefined) throw new GitRefused('Target branch does not exist');
   const person = { name: user.name, email: user.email };
@@ -135,8 +148,8 @@ async function mergeNow(world: World, project: Project, user: User, request: Mer
   const source = squashed ?? request.sha;
   const tip =
     project.merge_method === 'ff'
-      ? await fastForward(repository, target, source)
-      : await mergeCommit(repository, project, request, person, { target, source }, wanted);
+      ? await fastForward(world, repository, target, source)
+      : await mergeCommit(world, repository, project, request, person, { target, source }, wanted);
   const ref = `refs/heads/${request.target_branch}`;
   await moveRefs(repository, [{ ref, from: target, to: tip }]);
   const hidden = world.faults.hiddenMergeShas(project);
@@ -147,8 +160,10 @@ async function mergeNow(world: World, project: Project, user: User, request: Mer
   await refsMoved(world, project, user, [{ ref, from: target, to: tip }]);
 }
 
-async function fastForward(repository: string, target: string, source: string): Promise<string> {
-  if (!(await isAncestor(repository, target, source))) throw new GitRefused('Only fast-forward merge is allowed');
+const notFastForward = (world: World) => new MergeFailed(mergeErrorOf(world, 'merge-not-fast-forward'));
+
+async function fastForward(world: World, repository: string, target: string, source: string): Promise<string> {
+  if (!(await isAncestor(repository, target, source))) throw notFastForward(world);
   return source;
 }
 
@@ -170,6 +185,7 @@ async function squashCommit(
 }
 
 async function mergeCommit(
+  world: World,
   repository: string,
   project: Project,
   request: MergeRequest,
@@ -178,7 +194,7 @@ async function mergeCommit(
   wanted: MergeParams,
 ): Promise<string> {
   if (project.merge_method === 'rebase_merge' && !(await isAncestor(repository, sides.target, request.sha))) {
-    throw new GitRefused('Only fast-forward merge is allowed');
+    throw notFastForward(world);
   }
   const merged = await mergeTrees(repository, sides.target, sides.source);
   if ('conflicts' in merged) throw new GitRefused(`conflict in ${merged.conflicts.join(', ')}`);

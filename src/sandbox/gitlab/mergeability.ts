@@ -1,4 +1,5 @@
 import { branchTip, isAncestor, mergeTrees } from './git.ts';
+import { isUnknownYet } from './pending-pushes.ts';
 import { headPipeline, pipelineStatus } from './pipelines.ts';
 import type { MergeRequest, Project } from './records.ts';
 import { repositoryOf, type World } from './world.ts';
@@ -17,7 +18,7 @@ function blocker(world: World, project: Project, request: MergeRequest): string 
   if (request.merge_status === 'checking') return 'checking';
   if (request.merge_status === 'unchecked' || request.merge_status === 'cannot_be_merged_recheck') return 'unchecked';
   if (isDraft(request)) return 'draft_status';
-  if (request.sha === request.base_sha) return 'commits_status';
+  if (request.sha === request.base_sha || isUnknownYet(world, project, request.source_branch)) return 'commits_status';
   if (project.only_allow_merge_if_all_discussions_are_resolved && unresolved(world, request)) {
     return 'discussions_not_resolved';
   }
@@ -65,6 +66,11 @@ export function markUnchecked(world: World, request: MergeRequest): void {
   if (request.state !== 'opened' || request.merge_status === 'preparing') return;
   const stale = request.merge_status === 'cannot_be_merged' ? 'cannot_be_merged_recheck' : 'unchecked';
   world.store.mergeRequests.change(request, { merge_status: stale });
+}
+
+/** Now and then GitLab checks anew what it knows already: what could be merged is `checking` again. */
+export function maybeDoubt(world: World, request: MergeRequest): void {
+  if (request.merge_status === 'can_be_merged' && world.doubts()) markUnchecked(world, request);
 }
 
 const STALE = ['unchecked', 'cannot_be_merged_recheck'];

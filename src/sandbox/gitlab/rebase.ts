@@ -1,7 +1,7 @@
 import { branchTip, commitTree, GitRefused, gitText, mergeTrees } from './git.ts';
 import { readCommits } from './history.ts';
+import { moveAndTell } from './push-queue.ts';
 import type { MergeRequest, Project, User } from './records.ts';
-import { moveAndTell } from './refs.ts';
 import { repositoryOf, type World } from './world.ts';
 
 /**

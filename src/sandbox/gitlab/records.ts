@@ -210,3 +210,14 @@ export const Pipeline = z.object({
   updated_at: moment,
 });
 export type Pipeline = z.infer<typeof Pipeline>;
+
+/** A push that git has carried out and REST does not know yet. */
+export const PendingPush = z.object({
+  id,
+  project_id: id,
+  user_id: id,
+  moves: z.array(z.object({ ref: text, from: text, to: text })),
+  /** When it is processed: milliseconds since 1970. */
+  due: z.number(),
+});
+export type PendingPush = z.infer<typeof PendingPush>;

@@ -17,22 +17,14 @@ export async function refsMoved(world: World, project: Project, user: User, move
   for (const move of branches) {
     const branch = move.ref.slice('refs/heads/'.length);
     if (move.to !== NO_COMMIT) await finishMergedElsewhere(world, project, user, branch, move);
+    // Moved again meanwhile: merge requests go by where it is now, and the later move is told by itself.
+    if (((await branchTip(repositoryOf(world, project), branch)) ?? NO_COMMIT) !== move.to) continue;
     for (const request of openRequests(world, project)) {
       if (request.source_branch === branch) await sourceMoved(world, project, user, request, move);
       else if (request.target_branch === branch) markUnchecked(world, request);
     }
   }
   await announcePush(world, project, user, moves);
-}
-
-/**
- * Moves refs and does everything that follows; call it inside `world.alone`.
- *
- * @throws GitRefused when one of them is not at its old value any more; then none has moved
- */
-export async function moveAndTell(world: World, project: Project, user: User, moves: RefMove[]): Promise<void> {
-  await moveRefs(repositoryOf(world, project), moves);
-  await refsMoved(world, project, user, moves);
 }
 
 const openRequests = (world: World, project: Project) =>

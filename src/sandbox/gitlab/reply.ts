@@ -36,4 +36,3 @@ export const forbidden = (reason?: string) =>
   refuse(403, reason === undefined ? '403 Forbidden' : `403 Forbidden - ${reason}`);
 export const notFound = (what?: string) => refuse(404, what === undefined ? '404 Not found' : `404 ${what} Not Found`);
 export const badRequest = (reason: string) => refuse(400, `400 Bad request - ${reason}`);
-export const methodNotAllowed = () => refuse(405, '405 Method Not Allowed');

@@ -10,14 +10,17 @@ import { writeGitHooks } from './git-hooks.ts';
 import { endGitChildren } from './git-http.ts';
 import { prepare } from './merge-requests.ts';
 import { resumeChecks } from './mergeability.ts';
+import { type PushDelay, resumePushes } from './push-queue.ts';
+import { seededRandom } from './random.ts';
 import type { Hook, Project, User } from './records.ts';
+import type { Release } from './release.ts';
 import { createSeeds, type Seeds } from './seeds.ts';
 import { openStore } from './store.ts';
 import { createToken, createUser } from './users.ts';
 import { createBackground, createQueues, type World } from './world.ts';
 
 export type { CallFault, Faults, Injected } from './faults.ts';
-export type { Hook, Project, User };
+export type { Hook, Project, PushDelay, Release, User };
 
 export interface GitLabOptions {
   /** Keeps repositories and records; a second start on the same directory goes on with them. */
@@ -25,7 +28,16 @@ export interface GitLabOptions {
   /** A free one when left out. */
   port?: number;
   log?: Log;
+  /** Whose answers it gives; the newest unless told otherwise. */
+  release?: Release;
+  /** How long a push waits to be processed; up to 1.5 seconds unless told otherwise. */
+  pushDelay?: PushDelay;
+  /** How often, from 0 to 1, a look at a mergeable merge request makes GitLab check it anew; a tenth unless told otherwise. */
+  doubt?: number;
 }
+
+const PUSH_DELAY: PushDelay = { from: 0, to: 1500, seed: 1 };
+const DOUBT = 0.1;
 
 export interface GitLab extends Seeds {
   /** `http://127.0.0.1:PORT`, without a slash at the end. */
@@ -51,7 +63,9 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
   const store = openStore(join(dir, 'gitlab.sqlite'));
   const background = createBackground((name, thrown) => log?.warn({ err: thrown, job: name }, 'background job failed'));
   const queues = createQueues<number>();
-  const { faults, taker } = createFaults(() => resumeChecks(world));
+  const { release = 'newest', pushDelay = PUSH_DELAY, doubt = DOUBT } = options;
+  const { faults, taker } = createFaults(release, () => resumeChecks(world));
+  const random = seededRandom(pushDelay.seed);
   const world: World = {
     url: '',
     dir,
@@ -59,6 +73,9 @@ export async function startGitLab(options: GitLabOptions): Promise<GitLab> {
     faults: taker,
     background,
     log,
+    release,
+    pushDelay: () => Math.round(pushDelay.from + random() * (pushDelay.to - pushDelay.from)),
+    doubts: () => random() < doubt,
     alone: (project, work) => queues(project.id, work),
     checks: new Map(),
   };
@@ -123,4 +140,5 @@ function resume(world: World): void {
     }
   }
   resumeChecks(world);
+  resumePushes(world);
 }

@@ -1,8 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { commitTree, gitText, NO_COMMIT } from './git.ts';
+import { moveAndTell } from './push-queue.ts';
 import type { Project, User } from './records.ts';
-import { moveAndTell } from './refs.ts';
 import { repositoryOf, type World } from './world.ts';
 
 /** Files by path, or a directory to take them from. */

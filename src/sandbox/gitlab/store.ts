@@ -6,6 +6,7 @@ import {
   Member,
   MergeRequest,
   Note,
+  PendingPush,
   Pipeline,
   Project,
   ProtectedBranch,
@@ -39,6 +40,7 @@ const tables = {
   notes: Note,
   statuses: Status,
   pipelines: Pipeline,
+  pendingPushes: PendingPush,
 };
 
 export type Store = { [Kind in keyof typeof tables]: Table<z.infer<(typeof tables)[Kind]>> } & { close(): void };

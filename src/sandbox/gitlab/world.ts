@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Log } from '../../telemetry/log.ts';
 import type { FaultTaker } from './faults.ts';
 import type { MergeRequest, Project } from './records.ts';
+import type { Release } from './release.ts';
 import type { Store } from './store.ts';
 
 /** What every part of the imitation works with. */
@@ -13,6 +14,11 @@ export interface World {
   faults: FaultTaker;
   background: Background;
   log: Log | undefined;
+  release: Release;
+  /** Milliseconds until the next push is processed. */
+  pushDelay(): number;
+  /** Whether a merge request that can be merged is to be checked once more although nothing has changed. */
+  doubts(): boolean;
   /** Runs the work when no other work on the project's repository is under way. */
   alone<T>(project: Project, work: () => Promise<T>): Promise<T>;
   /** The checks of mergeability under way; a check whose token is gone from here is out of date. */

@@ -89,7 +89,7 @@ test('what cannot be created', async () => {
   ]);
   expect(await create({ title: 't', source_branch: 'main', target_branch: 'main' })).toEqual([
     422,
-    { error: ["You can't use same project/branch for source and target"] },
+    { message: ["You can't use same project/branch for source and target"] },
   ]);
   const [status] = await create({
     title: 't',
@@ -114,7 +114,7 @@ test('a conflict is found and refused', async () => {
   expect((await merge(two)).status).toBe(405);
   expect(await checked(two)).toMatchObject({ detailed_merge_status: 'conflict', has_conflicts: true });
   const refused = await merge(two);
-  expect([refused.status, refused.body]).toEqual([422, { message: 'Branch cannot be merged' }]);
+  expect([refused.status, refused.body]).toEqual([405, { message: '405 Method Not Allowed' }]);
   expect(await tip('main')).toBe(main);
   // Mended by a push.
   await commit('two', { 'configs/a/catalog.yaml': 'a: 1\n', z: 'z' });
@@ -261,7 +261,7 @@ test('fast-forward projects ask for a rebase', async () => {
   const iid = await open('one');
   await commit('main', { y: '1' });
   expect((await checked(iid)).detailed_merge_status).toBe('need_rebase');
-  expect((await merge(iid)).status).toBe(422);
+  expect((await merge(iid)).status).toBe(405);
   const asked = await api('PUT', `${at}/merge_requests/${iid}/rebase`);
   expect([asked.status, asked.body]).toEqual([202, { rebase_in_progress: true }]);
   const rebased = await checked(iid);
@@ -362,6 +362,9 @@ test('of two merges at once that conflict one wins', async () => {
   const answers = await Promise.all(iids.map((iid) => merge(iid)));
   expect(answers.map((each) => each.status).sort()).toEqual([200, 422]);
   const loser = answers.findIndex((each) => each.status === 422);
-  expect(answers[loser]?.body).toEqual({ message: 'Merge failed: conflict in README.md' });
-  expect((await request(iids[loser] ?? 0)).state).toBe('opened');
+  expect(answers[loser]?.body).toEqual({ message: 'Branch cannot be merged' });
+  expect(await request(iids[loser] ?? 0)).toMatchObject({
+    state: 'opened',
+    merge_error: 'An error occurred while merging',
+  });
 });

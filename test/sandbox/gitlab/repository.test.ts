@@ -109,9 +109,7 @@ test('a merge is taken back', async () => {
   const { body } = await merge(iid);
   const reverted = await api('POST', `${at}/repository/commits/${body.merge_commit_sha}/revert`, { branch: 'main' });
   expect(reverted.status).toBe(201);
-  expect(reverted.body.message).toMatch(
-    /^Revert "Merge branch 'one' into 'main'"\n\nThis reverts commit [0-9a-f]{40}$/,
-  );
+  expect(reverted.body.message).toBe(`Revert "Merge branch 'one' into 'main'"\n\nThis reverts merge request !${iid}`);
   const { body: diffs } = await api('GET', `${at}/repository/compare?from=${project.sha}&to=main&straight=true`);
   expect(diffs.diffs).toEqual([]);
   const again = await api('POST', `${at}/repository/commits/${body.merge_commit_sha}/revert`, { branch: 'main' });
@@ -151,7 +149,7 @@ test('branches, tags, comparison, archive', async () => {
   const listed = await api('GET', `${at}/repository/branches?search=^a`);
   expect(listed.body.map((each: { name: string }) => each.name)).toEqual(['a/b']);
   expect((await root('POST', `${at}/protected_branches`, { name: 'a/*' })).status).toBe(201);
-  expect((await api('DELETE', `${at}/repository/branches/a%2Fb`)).status).toBe(403);
+  expect((await api('DELETE', `${at}/repository/branches/a%2Fb`)).status).toBe(400);
   expect((await root('DELETE', `${at}/protected_branches/a%2F*`)).status).toBe(204);
   expect((await api('DELETE', `${at}/repository/branches/a%2Fb`)).status).toBe(204);
   expect(

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
 import type { SeedProject } from '../../../src/sandbox/gitlab/seeds.ts';
-import { startGitLab } from '../../../src/sandbox/gitlab/server.ts';
+import { type GitLabOptions, startGitLab } from '../../../src/sandbox/gitlab/server.ts';
 
 const runFile = promisify(execFile);
 
@@ -19,10 +19,13 @@ export interface Answer {
   body: any;
 }
 
+/** What tests that are not about it need not wait for; `settled` waits for the pushes. */
+const QUIET: Partial<GitLabOptions> = { pushDelay: { from: 0, to: 100, seed: 1 }, doubt: 0 };
+
 /** A GitLab with one project, a developer `bot` in it, and ways to speak to it. Everything ends with the test. */
-export async function scene(settings: Partial<SeedProject> = {}) {
+export async function scene(settings: Partial<SeedProject> = {}, options: Partial<GitLabOptions> = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'gitlab-'));
-  const gitlab = await startGitLab({ dir: join(dir, 'server') });
+  const gitlab = await startGitLab({ dir: join(dir, 'server'), ...QUIET, ...options });
   onTestFinished(async () => {
     await gitlab.close();
     await rm(dir, { recursive: true, force: true });
@@ -82,8 +85,11 @@ export async function scene(settings: Partial<SeedProject> = {}) {
 
   const merge = (iid: number, how: Record<string, unknown> = {}) =>
     api('PUT', `${at}/merge_requests/${iid}/merge`, how);
-  const tip = async (branch: string): Promise<string> =>
-    (await api('GET', `${at}/repository/branches/${encodeURIComponent(branch)}`)).body.commit?.id;
+  /** What REST says once all pushes are processed. */
+  const tip = async (branch: string): Promise<string> => {
+    await gitlab.settled();
+    return (await api('GET', `${at}/repository/branches/${encodeURIComponent(branch)}`)).body.commit?.id;
+  };
 
   return { dir, gitlab, bot, project, path, at, api, root, remote, git, commit, open, request, checked, merge, tip };
 }
