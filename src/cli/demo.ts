@@ -91,7 +91,7 @@ async function goodRun(sandbox: Sandbox): Promise<void> {
     } finally {
       await served.close();
     }
-    const config = loadConfig(sandbox.layout.path('config.yaml'));
+    const config = loadConfig(sandbox.layout.path('config.yaml'), {});
     const artifact = artifactTagFor(config.registry, fromIndex);
     const pulled = await createArtifacts({ cacheDir: join(scratch, 'artifacts') }).pull(client, artifact);
     const names = bundlesIn(pulled.path).map(({ name }) => name);

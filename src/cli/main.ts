@@ -134,9 +134,12 @@ sandbox
   .addOption(
     new Option('--proposal <kind>', 'how its changes are proposed').choices(['merge-request', 'direct-commit']),
   )
-  .action(async (name, bundles, { fbc: fbcDir, ...index }, command) =>
-    (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, { ...index, bundles, fbcDir }),
-  );
+  .option('--replace', 'replace an index of this name that exists; what it has is lost')
+  .action(async (name, bundles, { fbc: fbcDir, replace, ...index }, command) => {
+    const existing = replace ? 'replace' : 'refuse';
+    const all = { ...index, bundles, fbcDir, existing };
+    return (await import('./sandbox.ts')).makeIndex(command.optsWithGlobals().dir, name, all);
+  });
 
 program
   .command('demo')

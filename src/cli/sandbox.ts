@@ -38,7 +38,7 @@ export async function pushFragment(dir: string, fbcDir: string, name: string): P
 
 /** The registry of a running sandbox; names may leave it out. */
 async function sandboxRegistry(dir: string) {
-  const { registry } = loadConfig(existingLayout(dir).path('config.yaml'));
+  const { registry } = loadConfig(existingLayout(dir).path('config.yaml'), {});
   const auth = await readAuthFile(registry.authFile as string);
   return {
     client: patientRegistryClient(auth, registry.insecure),

@@ -54,7 +54,7 @@ export interface IndexToMake {
  */
 export async function makeIndexImage(layout: Layout, index: IndexToMake): Promise<string> {
   const { ref, ocp, bundles } = index;
-  const config = loadConfig(layout.path('config.yaml'));
+  const config = loadConfig(layout.path('config.yaml'), {});
   const { insecure, authFile } = config.registry;
   const auth = await readAuthFile(authFile as string);
   const client = patientRegistryClient(auth, insecure);

@@ -43,14 +43,15 @@ export type AnyParts = Parts<ClusterAddress, HookAddress>;
 
 const logOf = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', name);
 
-/** Describes the parts that are the same for both kinds of cluster; nothing runs yet. A `DATABASE_URL` in the environment takes the place of our Postgres. */
+/** Describes the parts that are the same for both kinds of cluster; nothing runs yet. */
 export function commonParts({ path, identity }: Layout): Pick<AnyParts, 'postgres' | 'registry' | 'gitlab'> {
   const { ports, registryUsers } = identity;
   return {
     postgres: part(
       'postgres',
       async () => {
-        const given = process.env.DATABASE_URL;
+        // A name of its own: a shell with some sandbox's or service's DATABASE_URL must not lend that to another sandbox.
+        const given = process.env.INDEXWRIGHT_SANDBOX_DATABASE_URL;
         if (given) return { url: given, stop: async () => {} };
         return startPostgres({ dir: path('postgres'), port: ports.postgres, settings: { fsync: 'off' } });
       },

@@ -27,7 +27,7 @@ export function preparationIn(
     proposal?: ProposalKind | undefined;
   },
 ): Preparation {
-  const { registry, cluster } = loadConfig(path('config.yaml'));
+  const { registry, cluster } = loadConfig(path('config.yaml'), {});
   const file = (name: keyof typeof ACCESS_FILES) => path('secrets', ACCESS_FILES[name]);
   return {
     kind: of.kind,

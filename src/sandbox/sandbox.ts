@@ -170,8 +170,14 @@ async function seed(
       else bundles.push(pushed);
     }
   }
+  // Replaced: a start that was killed may have left one.
   const fromIndex = `${at.registry}/catalogs/example-index:${SEEDED_VERSION}`;
-  const { catalogRepoUrl } = await makeIndex(layout, { ref: fromIndex, ocp: SEEDED_VERSION, bundles });
+  const { catalogRepoUrl } = await makeIndex(layout, {
+    ref: fromIndex,
+    ocp: SEEDED_VERSION,
+    bundles,
+    existing: 'replace',
+  });
   await makeBundleRepository(layout);
   const { gitlabToken: _, ...seeded }: Seeded = { ...known, fromIndex, catalogRepoUrl, newest };
   writePrivate(file, JSON.stringify(seeded));

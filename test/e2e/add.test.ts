@@ -201,6 +201,10 @@ describe('add', () => {
     const ref = `${w.sandbox.at.registry}/mine/elsewhere-index:v4.19`;
     const bundles = [await bundle('lighthouse-bundle:v1.0.0')];
     await makeIndex(w.sandbox.layout, { ref, ocp: 'v4.19', bundles, namespace: 'other-tenant' });
+    const again = (tag: string) =>
+      makeIndex(w.sandbox.layout, { ref: ref.replace('v4.19', tag), ocp: 'v4.19', bundles: [] });
+    await expect(again('v4.19')).rejects.toThrow(`The index ${ref} exists: take another name, or --replace`);
+    await expect(again('other')).rejects.toThrow(/^The branch v4.19 of .* exists: take another name, or --replace/);
     const ended = await w.end(await w.add({ from_index: ref, bundles: [await bundle('lighthouse-bundle:v1.1.0')] }));
     expect(ended.state_reason).toBe('The operator bundle(s) were successfully added to the index image');
     expect(await digestOf(ref)).toBe(ended.index_image_resolved?.split('@')[1]);

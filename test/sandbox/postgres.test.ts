@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -57,14 +57,6 @@ test('a server that was killed starts again with what was committed', async () =
   const second = await startPostgres({ dir, port });
   expect(await ask(second.url, 'select one from kept')).toEqual([{ one: 1 }]);
   await second.stop();
-});
-
-test('a directory that others may not enter works for root as well', async () => {
-  const closed = join(root, 'closed');
-  mkdirSync(closed, { mode: 0o700 });
-  const server = await startPostgres({ dir: join(closed, 'postgres'), port: await freePort() });
-  expect(await ask(server.url, 'select 1 as one')).toEqual([{ one: 1 }]);
-  await server.stop();
 });
 
 test('a port that is taken is said, with the server’s own words as cause', async () => {
