@@ -8,6 +8,7 @@ import { settledTotals } from '../db/totals.ts';
 import { REQUEST_TYPES } from '../requests/all.ts';
 import { BATCHES } from '../requests/batches.ts';
 import type { Log } from '../telemetry/log.ts';
+import { inSecretScope } from '../telemetry/secrets.ts';
 import { answerError, errorJson, fail, json, TEXTS } from './answers.ts';
 import { getArtifact, getDeprecationSchema } from './artifacts.ts';
 import { bearerReader } from './bearer.ts';
@@ -49,6 +50,7 @@ export function createApp({ config, database, log, closing }: AppOptions): Hono 
     identityOf: identityReader(config.api, bearerReader(config.api, database)),
   };
   const app = new Hono();
+  app.use((_c, next) => inSecretScope(next));
   app.onError((thrown, c) => answerError(thrown, c, log));
   app.notFound((c) => errorJson(c, 404, TEXTS.notFound));
 

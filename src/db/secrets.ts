@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
-import { registerSecret } from '../telemetry/secrets.ts';
+import { registerRequestSecret, registerSecret } from '../telemetry/secrets.ts';
 import type { Database } from './pool.ts';
 import { requestSecrets } from './schema.ts';
 
@@ -43,7 +43,11 @@ export function readSealingKey(file: string): SealingKey {
 
 export const hasSecrets = (secrets: Secrets): boolean => Object.keys(secrets).length > 0;
 
-/** A request's secrets under AES-256-GCM; the request's id is bound in, so rows cannot be swapped. Null when there are none. */
+/**
+ * A request's secrets under AES-256-GCM; the request's id is bound in, so rows cannot be swapped. Null when there are none.
+ *
+ * @throws Failure `request_invalid` when they are longer or more than any client needs
+ */
 export function sealSecrets(key: SealingKey, requestId: number, secrets: Secrets): Buffer | null {
   if (!hasSecrets(secrets)) return null;
   remember(secrets);
@@ -54,7 +58,7 @@ export function sealSecrets(key: SealingKey, requestId: number, secrets: Secrets
 }
 
 /**
- * The secrets of a request; `{}` when it has none or they were forgotten. Their values are masked in the log from here on.
+ * The secrets of a request; `{}` when it has none or they were forgotten. Their values are masked in the scope (`inSecretScope`) of the caller.
  *
  * @throws Failure `configuration_invalid` when they were sealed with another key
  */
@@ -82,6 +86,9 @@ export async function forgetSecrets(tx: Database, requestId: number): Promise<vo
 }
 
 function remember({ registry_auths, ...tokens }: Secrets): void {
-  for (const token of Object.values(tokens)) registerSecret(token);
-  for (const { auth } of Object.values(registry_auths?.auths ?? {})) registerSecret(auth);
+  for (const token of Object.values(tokens)) if (token !== undefined) registerRequestSecret(token);
+  for (const { auth } of Object.values(registry_auths?.auths ?? {})) {
+    registerRequestSecret(auth);
+    registerRequestSecret(Buffer.from(auth, 'base64').toString('utf8'));
+  }
 }

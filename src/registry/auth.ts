@@ -30,13 +30,15 @@ const Auths = z.record(
 const DockerConfig = z.looseObject({ auths: Auths.default({}) });
 
 /**
- * Reads a docker config file; of it, only `auths` counts. Every secret in it is registered for masking.
+ * Reads a docker config file of the service; of it, only `auths` counts. Every secret in it is registered for masking.
  *
  * @throws Failure `configuration_invalid` when it is not there, not readable or not a docker config
  */
 export async function readAuthFile(path: string): Promise<CredentialStore> {
   try {
-    return merge(noCredentials, DockerConfig.parse(JSON.parse(await readFile(path, 'utf8'))).auths);
+    const store = merge(noCredentials, DockerConfig.parse(JSON.parse(await readFile(path, 'utf8'))).auths);
+    for (const credential of store.values()) registerAll(credential);
+    return store;
   } catch (cause) {
     // JSON.parse quotes what it read in its message, which may be a password.
     throw new Failure('configuration_invalid', 'The registry credentials of the service cannot be read', {
@@ -105,10 +107,7 @@ function merge(store: CredentialStore, auths: z.infer<typeof Auths>): Credential
 }
 
 function credentialOf(entry: z.infer<typeof Auths>[string]): Credential | undefined {
-  if (entry.identitytoken) {
-    registerSecret(entry.identitytoken);
-    return { kind: 'identity', token: entry.identitytoken };
-  }
+  if (entry.identitytoken) return { kind: 'identity', token: entry.identitytoken };
   if (entry.auth) return passwordFrom(Buffer.from(entry.auth, 'base64').toString('utf8'));
   if (entry.username === undefined || entry.password === undefined) return undefined;
   return passwordFrom(`${entry.username}:${entry.password}`);
@@ -116,13 +115,17 @@ function credentialOf(entry: z.infer<typeof Auths>[string]): Credential | undefi
 
 function passwordFrom(token: string): Credential {
   const colon = token.indexOf(':');
-  if (colon < 0) {
-    registerSecret(token);
-    throw new Failure('request_invalid', 'A registry token must have the form user:password');
-  }
-  registerSecret(token);
-  registerSecret(token.slice(colon + 1));
+  if (colon < 0) throw new Failure('request_invalid', 'A registry token must have the form user:password');
   return { kind: 'password', user: token.slice(0, colon), password: token.slice(colon + 1) };
+}
+
+function registerAll(credential: Credential): void {
+  if (credential.kind === 'identity') {
+    registerSecret(credential.token);
+  } else {
+    registerSecret(`${credential.user}:${credential.password}`);
+    registerSecret(credential.password);
+  }
 }
 
 /** `docker login` writes some registries as URLs. */

@@ -3,7 +3,7 @@ import type { DatabasePool } from '../db/pool.ts';
 import { addState } from '../db/states.ts';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
 import type { Log } from '../telemetry/log.ts';
-import { mask } from '../telemetry/secrets.ts';
+import { inSecretScope, mask } from '../telemetry/secrets.ts';
 import { beginUndo, endComplete, endFailed, endRefused, type Refusal, StoredFailure, startOver } from './endings.ts';
 import { fenced } from './fence.ts';
 import { openJournal } from './journal.ts';
@@ -58,6 +58,10 @@ interface Work {
  * @throws Failure `lease_lost` or `database_unavailable`, or the signal's reason: the job must run again, here or elsewhere
  */
 export async function deliver(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
+  return inSecretScope(() => deliverInScope(ports, deliveryId, signal));
+}
+
+async function deliverInScope(ports: DeliveryPorts, deliveryId: number, signal: AbortSignal): Promise<void> {
   const { db } = ports;
   const lease = await takeLease(db, deliveryId);
   const requests = await db.read((queryable) => requestsOf(queryable, deliveryId));
@@ -184,5 +188,5 @@ function notHere(what: string): never {
 
 async function report({ ports, lease, log }: Work, requestId: number, reason: string): Promise<void> {
   log.info({ request: requestId }, reason);
-  await underLease(ports.db, lease, (tx) => addState(tx, requestId, 'in_progress', reason));
+  await underLease(ports.db, lease, (tx) => addState(tx, requestId, 'in_progress', mask(reason)));
 }

@@ -1,6 +1,7 @@
 import { and, asc, eq, isNull, max, sql } from 'drizzle-orm';
 import type { DatabasePool } from '../db/pool.ts';
 import { deliverySteps } from '../db/schema.ts';
+import { maskValues } from '../telemetry/secrets.ts';
 import { type Lease, underLease } from './lease.ts';
 
 export interface Entry {
@@ -61,7 +62,7 @@ export async function openJournal(db: DatabasePool, lease: Lease): Promise<Journ
       await underLease(db, lease, (tx) =>
         tx
           .update(deliverySteps)
-          .set({ notes: sql`coalesce(${deliverySteps.notes}, '{}') || ${JSON.stringify(notes)}::jsonb` })
+          .set({ notes: sql`coalesce(${deliverySteps.notes}, '{}') || ${JSON.stringify(maskValues(notes))}::jsonb` })
           .where(at(entry.seq)),
       );
     },

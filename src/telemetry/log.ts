@@ -1,5 +1,5 @@
 import pino from 'pino';
-import { mask } from './secrets.ts';
+import { mask, maskValues } from './secrets.ts';
 
 export type Log = pino.Logger;
 
@@ -22,10 +22,15 @@ export function createLog(level: string, name: string, tell?: (line: string) => 
     },
     {
       write: (line: string) => {
-        const masked = mask(line);
+        const masked = maskedLine(line);
         destination.write(masked);
         tell?.(masked);
       },
     },
   );
+}
+
+/** Value by value: a secret may be a piece of JSON, and the line must remain some. */
+function maskedLine(line: string): string {
+  return mask(line) === line ? line : `${JSON.stringify(maskValues(JSON.parse(line)))}\n`;
 }

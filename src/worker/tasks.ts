@@ -7,7 +7,7 @@ import { addState } from '../db/states.ts';
 import { asFailure, describe } from '../errors/failure.ts';
 import { workOf } from '../requests/works.ts';
 import { deliver } from '../spine/delivery.ts';
-import { mask } from '../telemetry/secrets.ts';
+import { inSecretScope, mask } from '../telemetry/secrets.ts';
 import { runLane } from './lane-job.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -20,7 +20,7 @@ export function tasks(rooms: Rooms, lost: AbortSignal): TaskList {
   const signalOf = (helpers: JobHelpers) =>
     helpers.abortSignal === undefined ? lost : AbortSignal.any([lost, helpers.abortSignal]);
   return {
-    admit: (payload, helpers) => admit(rooms, Admit.parse(payload).requestId, signalOf(helpers)),
+    admit: (payload, helpers) => inSecretScope(() => admit(rooms, Admit.parse(payload).requestId, signalOf(helpers))),
     deliver: (payload, helpers) => deliverAlone(rooms, Deliver.parse(payload).deliveryId, signalOf(helpers)),
     lane: (payload, helpers) => runLane(rooms.lanes, Lane.parse(payload).laneId, signalOf(helpers)),
   };
@@ -54,7 +54,7 @@ async function admit(rooms: Rooms, requestId: number, signal: AbortSignal): Prom
     const work = workOf(request.type);
     if (work.needs === 'nothing') {
       const report = async (id: number, reason: string) => {
-        await db.transaction((tx) => addState(tx, id, 'in_progress', reason));
+        await db.transaction((tx) => addState(tx, id, 'in_progress', mask(reason)));
       };
       await end('complete', await rooms.runErrand(request, work, report, signal));
       return;
