@@ -1,7 +1,8 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
+import { ownDirectory, secretsParent, sweepDirectories } from '../process/own-directory.ts';
 import { registerSecret } from '../telemetry/secrets.ts';
 import { namesRegistry } from './pull-spec.ts';
 
@@ -78,18 +79,28 @@ export function credentialFor(store: CredentialStore, registry: string, reposito
   }
 }
 
+/** Credentials as child processes read them. */
+export interface AuthDirectory {
+  /** Makes opm (all versions, opm-and-index-db.md §5.1) and skopeo use them. */
+  env: { DOCKER_CONFIG: string; REGISTRY_AUTH_FILE: string };
+  remove(): Promise<void>;
+}
+
 /**
- * Writes the store for child processes into a directory only we can read.
- *
- * @returns the environment that makes opm (all versions, opm-and-index-db.md §5.1) and skopeo use it
+ * Writes the store for child processes into a directory only we can read, in memory where possible. Should this process
+ * be killed before it removes it, the next one that opens such a directory does, or a worker that starts.
  */
-export async function writeAuthDirectory(store: CredentialStore, dir: string): Promise<Record<string, string>> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  await chmod(dir, 0o700);
+export async function openAuthDirectory(store: CredentialStore): Promise<AuthDirectory> {
+  const parent = secretsParent();
+  await sweepDirectories(parent);
+  const dir = await mkdtemp(join(ownDirectory(parent), 'auth-'));
   const auths = Object.fromEntries([...store].map(([key, credential]) => [key, entryOf(credential)]));
   const path = join(dir, 'config.json');
   await writeFile(path, JSON.stringify({ auths }), { mode: 0o600 });
-  return { DOCKER_CONFIG: dir, REGISTRY_AUTH_FILE: path };
+  return {
+    env: { DOCKER_CONFIG: dir, REGISTRY_AUTH_FILE: path },
+    remove: () => rm(dir, { recursive: true, force: true }),
+  };
 }
 
 function entryOf(credential: Credential): Record<string, string> {

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import type { ErrorCode } from '../errors/policy.ts';
 import { run } from '../process/run.ts';
-import { type CredentialStore, writeAuthDirectory } from './auth.ts';
+import { type CredentialStore, openAuthDirectory } from './auth.ts';
 import type { RegistryClient } from './client.ts';
 import { mountImage } from './mount.ts';
 import { parsePullSpec, printPullSpec, withDigest } from './pull-spec.ts';
@@ -51,7 +51,7 @@ async function copyBySkopeo(
   destination: string,
   { auth, insecure, timeout, signal, flags }: Omit<CopyOptions, 'from' | 'to' | 'registry'> & { flags: string[] },
 ): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'indexwright-copy-'));
+  const credentials = await openAuthDirectory(auth);
   try {
     const args = [
       ...flags,
@@ -63,11 +63,14 @@ async function copyBySkopeo(
       `docker://${source}`,
       `docker://${destination}`,
     ];
-    const env = await writeAuthDirectory(auth, dir);
-    const ran = await run('skopeo', args, { env, timeout, ...(signal === undefined ? {} : { signal }) });
+    const ran = await run('skopeo', args, {
+      env: credentials.env,
+      timeout,
+      ...(signal === undefined ? {} : { signal }),
+    });
     if (ran.exitCode !== 0) throw copyFailure(source, destination, ran.stderr);
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await credentials.remove();
   }
 }
 

@@ -15,7 +15,7 @@ import { Failure } from '../errors/failure.ts';
 import { pushBranchContent } from '../onboarding/branch.ts';
 import { fillBranch } from '../onboarding/content.ts';
 import { artifactClashes, artifactTagFor, createArtifacts } from '../registry/artifact.ts';
-import { readAuthFile, writeAuthDirectory } from '../registry/auth.ts';
+import { openAuthDirectory, readAuthFile } from '../registry/auth.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { type Layout, writePrivate } from './layout.ts';
@@ -61,10 +61,10 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
   assertOwnArtifact(config, ref);
 
   const scratch = await mkdtemp(join(tmpdir(), 'indexwright-index-'));
+  const credentials = await openAuthDirectory(auth);
   try {
     const opm = await opmFor({ config: config.opm, ocpVersion: ocp });
-    const env = await writeAuthDirectory(auth, join(scratch, 'auth'));
-    const around = { scratch, env, transport: 'plain-http' as const };
+    const around = { scratch, env: credentials.env, transport: 'plain-http' as const };
     const db = join(scratch, 'index.db');
     await emptyIndexDb(opm, db, around);
     const engine = wholeDatabaseEngine(opm, around, config);
@@ -114,6 +114,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
     map(layout, index);
     return `${nameOf(ref)}@${built.digest}`;
   } finally {
+    await credentials.remove();
     await rm(scratch, { recursive: true, force: true });
   }
 }

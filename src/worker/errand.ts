@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DeliveredRequest } from '../db/deliveries.ts';
+import { ownDirectory, sweepDirectories } from '../process/own-directory.ts';
 import type { AnyErrand } from '../requests/work.ts';
 import type { Report } from '../spine/delivery.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -21,8 +22,8 @@ export async function runErrand(
   log: Log,
   signal: AbortSignal,
 ): Promise<string> {
-  await mkdir(tools.workDir, { recursive: true, mode: 0o700 });
-  const scratch = await mkdtemp(join(tools.workDir, 'errand-'));
+  await sweepDirectories(tools.workDir);
+  const scratch = await mkdtemp(join(ownDirectory(tools.workDir), 'errand-'));
   try {
     const desk = {
       ...(await tools.readingFor({ id, user, payload, ...rest }, log, signal)),

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeChange } from '../catalog/description.ts';
 import { METADATA_FILE, metadataText } from '../catalog/metadata.ts';
@@ -7,6 +7,7 @@ import { asFailure, describe, Failure } from '../errors/failure.ts';
 import { patiently } from '../errors/retry.ts';
 import { sourceBranch } from '../forge/names.ts';
 import type { Workspace } from '../forge/workspace.ts';
+import { ownDirectory, sweepDirectories } from '../process/own-directory.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
 import type { AnyRequestWork, Changed, Destination, Workshop } from '../requests/work.ts';
 import type { Prepared, Report } from '../spine/delivery.ts';
@@ -17,9 +18,6 @@ import type { DeliveryTools } from './tools.ts';
 
 /** A failure of these kinds says nothing about the request: the job must run again. */
 const NOT_THE_REQUEST: ReadonlySet<string> = new Set(['lease_lost', 'database_unavailable']);
-
-/** Milliseconds. A delivery needs its folder until its branch is pushed, which patience limits to minutes. */
-const LEFT_BEHIND = 24 * 3600_000;
 
 const AUTHOR = { name: 'Indexwright', email: 'indexwright@localhost' };
 
@@ -46,9 +44,8 @@ export async function prepareDelivery(
   log: Log,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  await mkdir(tools.workDir, { recursive: true, mode: 0o700 });
-  await discardLeftovers(tools.workDir);
-  const dir = await mkdtemp(join(tools.workDir, 'delivery-'));
+  await sweepDirectories(tools.workDir);
+  const dir = await mkdtemp(join(ownDirectory(tools.workDir), 'delivery-'));
   const dispose = () => rm(dir, { recursive: true, force: true });
   const refusals: Refusal[] = [];
   const made: Made[] = [];
@@ -70,6 +67,15 @@ export async function prepareDelivery(
   };
 
   const makeChange = async (request: DeliveredRequest): Promise<Made> => {
+    const credentials = await tools.openAuthDirectory(request);
+    try {
+      return await makeChangeWith(request, credentials.env);
+    } finally {
+      await credentials.remove();
+    }
+  };
+
+  const makeChangeWith = async (request: DeliveredRequest, childEnv: Record<string, string>): Promise<Made> => {
     // A folder for each try: what a failed one left behind is not in the way of the next.
     const scratch = await mkdtemp(join(dir, `request-${request.id}-`));
     const workshop: Workshop = {
@@ -89,7 +95,7 @@ export async function prepareDelivery(
         return { path, from: { tag, digest: newest.digest } };
       },
       opmFor: tools.opmFor,
-      childEnv: await tools.childEnvFor(request, join(scratch, 'auth')),
+      childEnv,
     };
     const { payload } = request;
     const changed = await workOf(request).change({ id: request.id, user: request.user, payload }, workshop);
@@ -151,15 +157,6 @@ export async function prepareDelivery(
   } catch (thrown) {
     await dispose();
     throw thrown;
-  }
-}
-
-/** What workers that were killed have left behind: they share the folder, so only its age tells that it is nobody's. */
-async function discardLeftovers(workDir: string): Promise<void> {
-  for (const name of await readdir(workDir)) {
-    const folder = join(workDir, name);
-    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
-    if (Date.now() - mtimeMs > LEFT_BEHIND) await rm(folder, { recursive: true, force: true });
   }
 }
 

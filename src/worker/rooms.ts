@@ -11,14 +11,15 @@ import { recordOutcome } from '../db/states.ts';
 import { describe, Failure } from '../errors/failure.ts';
 import { type Patience, patient, patiently } from '../errors/retry.ts';
 import { createForge, type Forge } from '../forge/forge.ts';
+import { secretsParent, sweepDirectories } from '../process/own-directory.ts';
 import { artifactClashes, createArtifacts } from '../registry/artifact.ts';
 import {
   type CredentialStore,
   noCredentials,
+  openAuthDirectory,
   readAuthFile,
   withAuths,
   withEntry,
-  writeAuthDirectory,
 } from '../registry/auth.ts';
 import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
@@ -111,14 +112,17 @@ export function openRooms(config: Config, log: Log): Rooms {
 
   const artifacts = createArtifacts({ cacheDir: join(config.stateDir, 'artifacts') });
 
+  const workDir = join(config.stateDir, 'work');
+  void sweepLeftovers(workDir, log);
+
   const tools: DeliveryTools = {
     config,
     patience,
-    workDir: join(config.stateDir, 'work'),
+    workDir,
     readingFor,
     openWorkspace: (project, branch, dir, signal) =>
       patient(forgeOf(project), patience, signal, onRetry).openWorkspace({ branch, dir }, signal),
-    childEnvFor: async (_request, dir) => writeAuthDirectory(await serviceCredentials(), dir),
+    openAuthDirectory: async () => openAuthDirectory(await serviceCredentials()),
     record: (requestId, outcome) => db.transaction((tx) => recordOutcome(tx, requestId, outcome)),
     opmFor: (ocpVersion) => opmFor({ config: config.opm, ocpVersion }),
     pullIndexDb: async (_request, tag, path, signal) => {
@@ -200,6 +204,16 @@ function nameOrEmpty(spec: string): string {
     return nameOf(spec);
   } catch {
     return '';
+  }
+}
+
+/** What workers that were killed have left on this machine and in a shared `stateDir`. */
+async function sweepLeftovers(workDir: string, log: Log): Promise<void> {
+  try {
+    await sweepDirectories(secretsParent());
+    await sweepDirectories(workDir);
+  } catch (err) {
+    log.warn({ err }, 'what killed workers left behind cannot be removed');
   }
 }
 

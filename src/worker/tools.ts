@@ -4,6 +4,7 @@ import type { DeliveredRequest } from '../db/deliveries.ts';
 import type { Outcome } from '../db/outcome.ts';
 import type { Patience } from '../errors/retry.ts';
 import type { Workspace } from '../forge/workspace.ts';
+import type { AuthDirectory } from '../registry/auth.ts';
 import type { Reading } from '../requests/work.ts';
 import type { Log } from '../telemetry/log.ts';
 
@@ -11,12 +12,12 @@ import type { Log } from '../telemetry/log.ts';
 export interface DeliveryTools {
   config: Config;
   patience: Patience;
-  /** Parent of all workspaces of this process. */
+  /** Where each worker has a directory of its own for work in progress; several may share it. */
   workDir: string;
   openWorkspace(project: RepositoryConfig, branch: string, dir: string, signal: AbortSignal): Promise<Workspace>;
   readingFor(request: DeliveredRequest, log: Log, signal: AbortSignal): Promise<Reading>;
-  /** Environment for child processes that read registries with the request's credentials, kept in a private directory. */
-  childEnvFor(request: DeliveredRequest, dir: string): Promise<Record<string, string>>;
+  /** For child processes that read registries with the credentials the request may use; to be removed by the caller. */
+  openAuthDirectory(request: DeliveredRequest): Promise<AuthDirectory>;
   record(requestId: number, outcome: Outcome & { bundle_mapping?: Record<string, string[]> }): Promise<void>;
   /** Gets the database of the artifact `tag` to `path`, with the digest it was read at. */
   pullIndexDb(

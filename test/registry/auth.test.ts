@@ -6,10 +6,10 @@ import { describe as chain } from '../../src/errors/failure.ts';
 import {
   credentialFor,
   noCredentials,
+  openAuthDirectory,
   readAuthFile,
   withAuths,
   withEntry,
-  writeAuthDirectory,
 } from '../../src/registry/auth.ts';
 import { mask } from '../../src/telemetry/secrets.ts';
 
@@ -104,11 +104,13 @@ test('children get a private directory that reads back the same', async () => {
     'quay.io/ns/repo:x',
     'user:secret-word',
   );
-  const target = join(dir, 'private');
-  const env = await writeAuthDirectory(store, target);
+  const { env, remove } = await openAuthDirectory(store);
+  const target = env.DOCKER_CONFIG;
   expect(env).toEqual({ DOCKER_CONFIG: target, REGISTRY_AUTH_FILE: join(target, 'config.json') });
   expect((await stat(target)).mode & 0o777).toBe(0o700);
   expect((await stat(join(target, 'config.json'))).mode & 0o777).toBe(0o600);
   expect(await readAuthFile(join(target, 'config.json'))).toEqual(store);
   expect(await readFile(join(target, 'config.json'), 'utf8')).not.toContain('secret-word');
+  await remove();
+  await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
 });

@@ -1,11 +1,12 @@
 import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Failure } from '../../src/errors/failure.ts';
 import type { ErrorCode } from '../../src/errors/policy.ts';
 import type { Workspace } from '../../src/forge/workspace.ts';
+import { ownDirectory } from '../../src/process/own-directory.ts';
 import type { AnyRequestWork, Changed } from '../../src/requests/work.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { prepareDelivery } from '../../src/worker/prepare.ts';
@@ -58,7 +59,7 @@ function shop(...codes: ErrorCode[]) {
     workDir,
     patience: { total: 10_000, first: 1, longest: 1 },
     readingFor: async () => ({}),
-    childEnvFor: async () => ({}),
+    openAuthDirectory: async () => ({ env: {}, remove: async () => {} }),
     openWorkspace: async (_project: unknown, _branch: string, dir: string) => {
       await mkdir(dir);
       return folder(dir);
@@ -97,7 +98,7 @@ test('a database that is away is no answer to the request', async () => {
   await expect(prepare(1)).rejects.toMatchObject({ code: 'lease_lost' });
 });
 
-test('what a killed worker left behind goes after a day, what another one works in stays', async () => {
+test('works in the directory of its own process, and looks for what those of killed ones left', async () => {
   const { prepare, workDir } = shop();
   const [old, young] = [join(workDir, 'delivery-old'), join(workDir, 'delivery-young')];
   await mkdir(old);
@@ -107,5 +108,6 @@ test('what a killed worker left behind goes after a day, what another one works 
   const { dispose } = await prepare(1);
   expect([existsSync(old), existsSync(young)]).toEqual([false, true]);
   await dispose();
-  expect(await readdir(workDir)).toEqual(['delivery-young']);
+  expect((await readdir(workDir)).sort()).toEqual(['delivery-young', basename(ownDirectory(workDir))]);
+  expect(await readdir(ownDirectory(workDir))).toEqual(['lock']);
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { z } from 'zod';
+import { secretsParent } from '../../../src/process/own-directory.ts';
 import { RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
 import { filesWithSecrets, type SecretSearch } from './secret-search.ts';
 import type { View, World } from './world.ts';
@@ -98,9 +99,10 @@ export function clusterContent(w: World): Map<string, string> {
 /** Folders in the system's temporary one that programs of the service and of its pipeline make. */
 export function temporaryFolders(): string[] {
   const ours = /^(tmp\.|indexwright-(copy|build|auth)|opm-|git-)/;
-  return readdirSync(tmpdir(), { withFileTypes: true })
+  const folders = readdirSync(tmpdir(), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && ours.test(entry.name))
     .map((entry) => join(tmpdir(), entry.name));
+  return [...folders, secretsParent()];
 }
 
 /** Files that hold secrets where anybody but their owner could read them, or that no program needs them in. */
