@@ -64,19 +64,22 @@ export async function mergeWhenReady(access: GitLabAccess, merge: Merge): Promis
     assertPossible(now, asks, failed);
     if (asks?.meaning === 'go') {
       const reply = await tryMerge(access, merge);
-      if (!(reply instanceof GitLabFailure)) {
-        const sha = reply && mergedOurs(reply, merge.sha);
-        if (sha !== null) return sha;
-      } else {
+      if (reply instanceof GitLabFailure) {
         refusal = reply;
         assertAllowed(reply, now, failed);
-        if (reply.status === 422) {
-          const before = now;
-          now = await readMergeRequest(access, iid, signal);
-          failedMerges += assertMayMergeAgain({ before, now, reply }, failed);
-        }
+      }
+      const sha = reply === null || reply instanceof GitLabFailure ? null : mergedOurs(reply, merge.sha);
+      if (sha !== null) return sha;
+      // An older GitLab answers 200 to a merge that failed, too.
+      if (!(reply instanceof GitLabFailure) || reply.status === 422) {
+        const before = now;
+        now = await readMergeRequest(access, iid, signal);
+        const done = mergedOurs(now, merge.sha);
+        if (done !== null) return done;
+        failedMerges += assertMayMergeAgain({ before, now, refusal }, failed);
         if (failedMerges >= FAILED_MERGES) {
-          throw new Failure('merge_refused', `${failed}: ${now.mergeError ?? reply.reason}`, { cause: reply });
+          const said = now.mergeError ?? refusal?.reason ?? 'GitLab does not say why';
+          throw new Failure('merge_refused', `${failed}: ${said}`, { cause: refusal });
         }
       }
     }
@@ -121,7 +124,7 @@ function assertAllowed(reply: GitLabFailure, now: MergeRequest, failed: string):
  * @throws Failure `merge_refused` when a hook or rule declined it, `target_moved`
  */
 function assertMayMergeAgain(
-  { before, now, reply }: { before: MergeRequest; now: MergeRequest; reply: GitLabFailure },
+  { before, now, refusal }: { before: MergeRequest; now: MergeRequest; refusal: GitLabFailure | undefined },
   failed: string,
 ): 0 | 1 {
   const stillReady = now.state === 'opened' && mergeStatus(now.mergeStatus).meaning === 'go';
@@ -132,12 +135,12 @@ function assertMayMergeAgain(
   // One that stood there before may be of an earlier attempt: this one may have found another merge under way.
   if (mergeError === before.mergeError || UNEXPLAINED.test(mergeError)) return 1;
   if (TARGET_MOVED.test(mergeError)) {
-    throw new Failure('target_moved', `${failed}: ${mergeError}`, { cause: reply });
+    throw new Failure('target_moved', `${failed}: ${mergeError}`, { cause: refusal });
   }
   throw new Failure(
     'merge_refused',
     `${failed}: ${mergeError}: what declined it must be changed, or exempt the token's user (${now.webUrl})`,
-    { cause: reply },
+    { cause: refusal },
   );
 }
 

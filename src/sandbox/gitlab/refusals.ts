@@ -30,7 +30,8 @@ export const CALLS = {
   merge: { method: 'PUT', path: /\/merge_requests\/\d+\/merge$/ },
   'delete branch': { method: 'DELETE', path: /\/repository\/branches\/.+$/ },
   revert: { method: 'POST', path: /\/repository\/commits\/[0-9a-f]+\/revert$/ },
-  push: { method: 'POST', path: /\/git-receive-pack$/ },
+  // Refused at its first request, whose text git shows; of a later one it tells the status alone.
+  push: { method: 'GET', path: /\/info\/refs\?service=git-receive-pack$/ },
   'any read': { method: 'GET', path: /^\/api\/v4\/projects\// },
 } as const;
 
