@@ -1,7 +1,6 @@
 import type { Context } from 'hono';
 import { listRequests } from '../db/list.ts';
 import { findRequest, lockRequest, type StoredRequest } from '../db/requests.ts';
-import { forgetSecrets } from '../db/secrets.ts';
 import { addState, checkTransition, recordOutcome } from '../db/states.ts';
 import { requestTypeNamed } from '../requests/all.ts';
 import { checkPatch, checkPatchBody, checkPatchedImages } from '../requests/patch.ts';
@@ -52,11 +51,7 @@ export function patchBuild(service: Service) {
       if (state) checkTransition(request.state, state.name);
       checkPatchedImages(body);
       await recordOutcome(tx, request.id, outcome);
-      if (state) {
-        await addState(tx, request.id, state.name, state.reason, baseOf(c, service));
-        // With a delivery they may be needed for what cannot be taken back, and are forgotten when that is over.
-        if (state.name !== 'in_progress' && request.deliveryId === null) await forgetSecrets(tx, request.id);
-      }
+      if (state) await addState(tx, request.id, state.name, state.reason, baseOf(c, service));
       return answerOne(c, (await findRequest(tx, request.id)) ?? notFound(), service);
     });
   };

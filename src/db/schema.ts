@@ -180,7 +180,7 @@ export const requestStates = pgTable(
   (t) => [index('request_states_request').on(t.requestId, t.id)],
 );
 
-/** Tokens of a request, encrypted; the row goes when the request ends (rest-api.md §11, D23). */
+/** Tokens of a request, encrypted; triggers remove the row when request and delivery have ended (rest-api.md §11, D23). */
 export const requestSecrets = pgTable('request_secrets', {
   requestId: integer('request_id')
     .primaryKey()

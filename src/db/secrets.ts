@@ -80,7 +80,10 @@ export async function openSecrets(db: Database, key: SealingKey, requestId: numb
   return secrets;
 }
 
-/** Removes the secrets of a request that has ended; no-op when there are none (rest-api.md D23). */
+/**
+ * Removes the secrets of a request that has failed while others of its delivery go on; no-op when there are none. All
+ * others go by themselves with the end of their request or its delivery (migrations/0010_secrets-end.sql).
+ */
 export async function forgetSecrets(tx: Database, requestId: number): Promise<void> {
   await tx.delete(requestSecrets).where(eq(requestSecrets.requestId, requestId));
 }

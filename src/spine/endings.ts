@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { openRequestsOf, readDelivery, requestsOf, updateDelivery } from '../db/deliveries.ts';
+import { openRequestsOf, readDelivery, updateDelivery } from '../db/deliveries.ts';
 import type { Database, DatabasePool } from '../db/pool.ts';
 import { forgetSecrets } from '../db/secrets.ts';
 import { addState, recordOutcome } from '../db/states.ts';
@@ -63,7 +63,6 @@ export async function endFailed(
       const prefix = failure.prefixed ? (plan?.requests.find((request) => request.id === id)?.failurePrefix ?? '') : '';
       await addState(tx, id, 'failed', `${prefix}${failure.message}`);
     }
-    for (const { id } of await requestsOf(tx, lease.deliveryId)) await forgetSecrets(tx, id);
     await updateDelivery(tx, lease.deliveryId, { state: 'undone', undoError: null });
   });
 }
@@ -97,7 +96,6 @@ export async function endComplete(db: DatabasePool, lease: Lease, plan: Plan): P
     for (const request of plan.requests) {
       await recordOutcome(tx, request.id, imageKeys(request, plan.arches, digest));
       if (open.has(request.id)) await addState(tx, request.id, 'complete', request.done);
-      await forgetSecrets(tx, request.id);
     }
     await updateDelivery(tx, lease.deliveryId, { state: 'complete' });
   });

@@ -2,7 +2,6 @@ import type { JobHelpers, TaskList } from 'graphile-worker';
 import { z } from 'zod';
 import { openDelivery, readDelivery, readOpenRequest } from '../db/deliveries.ts';
 import { addLaneJob, beginResolving, enterLane, wakeLanes } from '../db/lanes.ts';
-import { forgetSecrets } from '../db/secrets.ts';
 import { addState } from '../db/states.ts';
 import { asFailure, describe } from '../errors/failure.ts';
 import { workOf } from '../requests/works.ts';
@@ -46,7 +45,6 @@ async function admit(rooms: Rooms, requestId: number, signal: AbortSignal): Prom
   const end = (state: 'complete' | 'failed', reason: string) =>
     db.transaction(async (tx) => {
       await addState(tx, requestId, state, reason);
-      await forgetSecrets(tx, requestId);
       await wakeLanes(tx, requestId);
     });
   try {
