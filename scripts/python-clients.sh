@@ -5,6 +5,7 @@
 #
 #   scripts/python-clients.sh iib       IIB's own clients
 #   scripts/python-clients.sh gitlab    python-gitlab
+#   scripts/python-clients.sh hooks     pydantic-gitlab-webhooks
 #
 # The dependency of IIB's clients on the C module `kerberos` is left out: it needs Kerberos' headers and a KDC. Its place
 # takes test/clients/support/python/kerberos.py, so that the clients' own Kerberos code runs.
@@ -17,7 +18,10 @@ case "${1:-}" in
   gitlab)
     packages=(python-gitlab==8.6.0)
     needed=(requests==2.34.2 requests-toolbelt==1.0.0) ;;
-  *) echo "[python-clients] which: iib or gitlab" >&2; exit 2 ;;
+  hooks)
+    packages=(pydantic-gitlab-webhooks==0.3.54)
+    needed=(pydantic==2.13.5 email-validator==2.3.0 python-dateutil==2.9.0.post0) ;;
+  *) echo "[python-clients] which: iib, gitlab or hooks" >&2; exit 2 ;;
 esac
 
 cache=${INDEXWRIGHT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/indexwright}

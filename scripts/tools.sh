@@ -2,7 +2,7 @@
 # Finds the programs the project needs that are not npm packages, installs or builds what is missing,
 # and links all of them into .tools/bin. Nothing is said or done when everything is there.
 #
-#   scripts/tools.sh            everything the tests need (both opm versions)
+#   scripts/tools.sh            everything the tests need (both opm versions, gitlab-judge)
 #   scripts/tools.sh demo       what `make demo` needs (one opm)
 #   scripts/tools.sh cluster    what a real cluster needs: etcd and Kubernetes, Tekton, Pipelines-as-Code, bubblewrap
 #   scripts/tools.sh opm        both opm versions and nothing else (the image)
@@ -56,14 +56,15 @@ done
 
 # --- Go programs ---------------------------------------------------------------------------------------------------
 # go_programs SET MODULE_DIR CGO TAGS LDFLAGS PROGRAM...: builds the module's `tool` lines (or, where it has a main.go,
-# that) into the cache as one folder of programs, and leaves the folder's path in $out. Where the module has a `config-from`
-# file, the named module's config/ folder is copied beside the programs, so that nothing needs Go or its caches at run time.
+# that) into the cache as one folder of programs, and leaves the folder's path in $out. Where the module has a `folder-from`
+# file (`MODULE FOLDER`, `config` when there is no second word), that folder of the named module is copied beside the
+# programs, so that nothing needs Go or its caches at run time.
 go_programs() {
   local set=$1 dir=$2 cgo=$3 tags=$4 ldflags=$5 key sources=("$2/go.mod" "$2/go.sum") name=$1 what=tool
   shift 5
   command -v go >/dev/null 2>&1 || fail "Go is needed to build $set: install Go (see $dir/go.mod for the least version), https://go.dev/dl."
   [ ! -e "$dir/main.go" ] || { sources+=("$dir/main.go"); what=.; }
-  [ ! -e "$dir/config-from" ] || sources+=("$dir/config-from")
+  [ ! -e "$dir/folder-from" ] || sources+=("$dir/folder-from")
   key=$(cat "${sources[@]}" <(go env GOVERSION GOOS GOARCH) <(echo "$cgo $tags $ldflags") | sha256sum | cut -c1-16)
   out=$cache/bin/$set-$key
   [ ! -d "$out" ] || return 0
@@ -85,7 +86,7 @@ go_programs() {
   if ! {
     (cd "$dir" && CGO_ENABLED=$cgo GOBIN=$partial GOFLAGS="-buildvcs=false -mod=readonly" \
       nice -n 19 go install -trimpath -tags "$tags" -ldflags "$ldflags" "$what") &&
-    if [ -e "$dir/config-from" ]; then copy_config "$dir" "$partial"; fi
+    if [ -e "$dir/folder-from" ]; then copy_folder "$dir" "$partial"; fi
   } >"$log" 2>&1; then
     kill "$ticker" 2>/dev/null || true
     tail -n 20 "$log" >&2
@@ -104,11 +105,13 @@ go_programs() {
   say "built $set in $((SECONDS - began)) s"
 }
 
-# copy_config MODULE_DIR TO: copies config/ of the module named in MODULE_DIR/config-from.
-copy_config() {
-  local from
-  from=$(cd "$1" && go list -m -f '{{.Dir}}' "$(cat config-from)") && [ -d "$from/config" ] &&
-    cp -r "$from/config" "$2/config" && chmod -R u+w "$2/config"
+# copy_folder MODULE_DIR TO: copies the folder of another module that MODULE_DIR/folder-from names.
+copy_folder() {
+  local module folder from
+  read -r module folder <"$1/folder-from"
+  folder=${folder:-config}
+  from=$(cd "$1" && go list -m -f '{{.Dir}}' "$module") && [ -d "$from/$folder" ] &&
+    cp -r "$from/$folder" "$2/$folder" && chmod -R u+w "$2/$folder"
 }
 
 opm() {
@@ -131,9 +134,22 @@ cluster() {
   ln -sfn "$out" "$root/.tools/pac"
 }
 
+# The types of a GitLab client, and the answers it has recorded: .tools/gitlab-judge.
+gitlab_judge() {
+  go_programs gitlab-judge "$root/tools/gitlab-judge" 0 "" "-s -w" gitlab-judge
+  ln -sfn "$out" "$root/.tools/gitlab-judge"
+}
+
 case "${1:-all}" in
   demo) opm v1.48.0 ;;
-  all | opm) opm v1.48.0; opm v1.73.0 ;;
+  opm) opm v1.48.0; opm v1.73.0 ;;
+  all)
+    opm v1.48.0; opm v1.73.0
+    # Tests alone need it: without the modules they are skipped and say so, but not in CI.
+    if ! (gitlab_judge); then
+      [ -z "${CI:-}" ] || exit 1
+      say "the tests that need gitlab-judge are skipped"
+    fi ;;
   cluster) cluster ;;
   *) fail "unknown set of tools: $1 (all, demo, opm, cluster)" ;;
 esac

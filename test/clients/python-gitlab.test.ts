@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type GitLab, startGitLab } from '../../src/sandbox/gitlab/server.ts';
+import { type GitLabRelay, startGitLabRelay } from '../support/gitlab-relay.ts';
 import { answering, MODULES, pythonClients } from './support/virtual-environment.ts';
 
 const { missing, venv } = pythonClients('gitlab');
@@ -12,13 +13,15 @@ const { missing, venv } = pythonClients('gitlab');
 describe.skipIf(missing)(missing ? `skipped: ${missing}` : 'python-gitlab 8.6.0 walks through the imitation', () => {
   let dir: string;
   let gitlab: GitLab;
+  let relay: GitLabRelay;
   let walker: ReturnType<typeof answering>;
+  let misled: ReturnType<typeof answering>;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'indexwright-walk-'));
     gitlab = await startGitLab({ dir });
     const { token } = gitlab.createUser({ username: 'walker' });
     gitlab.createUser({ username: 'helper' });
-    for (const path of ['walks/catalog', 'walks/other']) {
+    for (const path of ['walks/catalog', 'walks/other', 'walks/misled']) {
       await gitlab.seedProject({
         path,
         files: { 'README.md': 'read me\n', 'run.sh': '#!/bin/sh\n', 'old.txt': 'old\n' },
@@ -26,17 +29,25 @@ describe.skipIf(missing)(missing ? `skipped: ${missing}` : 'python-gitlab 8.6.0 
         members: { walker: 40 },
       });
     }
-    const env = {
-      GITLAB_URL: gitlab.url,
-      GITLAB_TOKEN: token,
-      GITLAB_PROJECT: 'walks/catalog',
-      PYTHONDONTWRITEBYTECODE: '1',
+    relay = await startGitLabRelay(gitlab.url);
+    const startWalk = (url: string, project: string, more = {}) => {
+      const env = {
+        GITLAB_URL: url,
+        GITLAB_TOKEN: token,
+        GITLAB_PROJECT: project,
+        PYTHONDONTWRITEBYTECODE: '1',
+        ...more,
+      };
+      const program = join(MODULES, 'gitlab_walk.py');
+      return answering(spawn(join(venv, 'bin/python'), [program], { env, stdio: ['pipe', 'pipe', 'inherit'] }));
     };
-    const program = join(MODULES, 'gitlab_walk.py');
-    walker = answering(spawn(join(venv, 'bin/python'), [program], { env, stdio: ['pipe', 'pipe', 'inherit'] }));
+    walker = startWalk(gitlab.url, 'walks/catalog');
+    misled = startWalk(relay.url, 'walks/misled', { PYTHONWARNINGS: 'ignore' });
   });
   afterAll(async () => {
     await walker?.close();
+    await misled?.close();
+    await relay?.close();
     await gitlab?.close();
     if (dir !== undefined) await rm(dir, { recursive: true, force: true });
   });
@@ -147,8 +158,44 @@ describe.skipIf(missing)(missing ? `skipped: ${missing}` : 'python-gitlab 8.6.0 
         one: ['page-4'],
         keyset: 7,
         at_once: 7,
-        projects: ['other', 'catalog'],
+        projects: ['misled', 'other', 'catalog'],
       },
     });
+  });
+
+  test.each<[string, string, RegExp, (body: Record<string, unknown>) => void, string]>([
+    [
+      'a field dropped',
+      'lookup',
+      /^\/projects\/walks%2Fmisled$/,
+      (body) => delete body.default_branch,
+      'AttributeError',
+    ],
+    [
+      'a type changed',
+      'branches',
+      /\/branches\/topic%2Fone$/,
+      (body) => {
+        body.commit = (body.commit as { id: string }).id;
+      },
+      'TypeError',
+    ],
+    [
+      'a field renamed',
+      'hooks',
+      /\/hooks\/\d+$/,
+      (body) => {
+        body.merge_request_events = body.merge_requests_events;
+        delete body.merge_requests_events;
+      },
+      'AttributeError',
+    ],
+  ])('a seeded mistake is stumbled over: %s', async (_, part, path, mistake, raised) => {
+    relay.meddle();
+    expect(await misled.ask('lookup')).toHaveProperty('saw');
+    relay.meddle((exchange) => {
+      if (path.test(exchange.path) && exchange.body !== null) mistake(exchange.body);
+    });
+    expect(await misled.ask(part)).toMatchObject({ raised });
   });
 });

@@ -13,7 +13,7 @@ export const MODULES = join(import.meta.dirname, 'python');
  *
  * @throws in CI, when they are not
  */
-export function pythonClients(which: 'iib' | 'gitlab'): { venv: string; missing: string | false } {
+export function pythonClients(which: 'iib' | 'gitlab' | 'hooks'): { venv: string; missing: string | false } {
   const prepared = spawnSync(SCRIPT, [which], { encoding: 'utf8' });
   if (prepared.status === 0) return { venv: prepared.stdout.trim(), missing: false };
   const missing = prepared.stderr.trim().split('\n').at(-1) || 'python-clients.sh failed';
