@@ -133,7 +133,7 @@ export function outsideOf(world: World, job: number, touch: Touch): Outside {
     removeTag: (tag) => effect(`remove ${tag}`, () => void world.tags.delete(tag)),
   };
   return {
-    deadlines: { patience: 1, runAppears: 1, runStarts: 1, runEnds: 1, merge: 1 },
+    deadlines: { patience: 1, branchAppears: 1, runAppears: 1, runStarts: 1, runEnds: 1, merge: 1 },
     forge: forge as Forge,
     cluster: cluster as Cluster,
     registry: registry as RegistryClient,
