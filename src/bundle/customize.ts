@@ -1,18 +1,19 @@
-import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import type { Customization } from '../config/customizations.ts';
 import { Failure } from '../errors/failure.ts';
-import { ANNOTATIONS_FILE, readAnnotations } from './annotations.ts';
 import { type EditableCsvs, openCsvs } from './csv-edit.ts';
 import { type ImageName, isPinned, parseImageName, printImageName, qualified } from './image-name.ts';
 import { type Labels, PACKAGE_LABEL } from './labels.ts';
+import { inThread } from './thread.ts';
 import { parseYaml, YamlRefused } from './yaml.ts';
-import { openYaml, setYaml } from './yaml-edit.ts';
 
 /** Says that all pull specs of a bundle were given their digests by us. */
 export const PINNED_LABEL = 'com.redhat.iib.pinned';
 const BUNDLE_LABEL = 'com.redhat.delivery.operator.bundle';
+
+/** Characters of a label that says yes or no; what is longer says neither. */
+const LONGEST_LABEL = 1000;
 
 /** Registry calls at once. */
 const READS = 16;
@@ -53,7 +54,7 @@ interface Bench extends Order {
  * @throws Failure `bundle_unsupported` with the sentences of that section, and what reading images throws
  */
 export async function customize(order: Order): Promise<{ labels: Record<string, string>; packageName: string }> {
-  const { package: packageName } = await readAnnotations(order.bundleDir);
+  const { package: packageName } = await inThread('readAnnotations', order.bundleDir);
   const csvs = await openCsvs(join(order.bundleDir, 'manifests'));
   const bench: Bench = { ...order, csvs, packageName, labels: {} };
   for (const customization of order.customizations) await apply(bench, customization);
@@ -63,7 +64,7 @@ export async function customize(order: Order): Promise<{ labels: Record<string, 
 
 /** The images of a bundle that are bundles themselves, in document order. Fails as reading images does. */
 export async function relatedBundles(csvs: Pick<EditableCsvs, 'images'>, images: ImageReader): Promise<string[]> {
-  const specs = csvs.images();
+  const specs = await csvs.images();
   const bundles = await each(specs, (spec) => isBundle(spec, images));
   return specs.filter((_, index) => bundles[index]);
 }
@@ -110,7 +111,7 @@ async function apply(bench: Bench, customization: Customization): Promise<void> 
 /** Every pull spec must be there; those without a digest get theirs. A bundle we pinned before is left alone. */
 async function pin({ csvs, images, labels, pinned }: Bench): Promise<void> {
   if (pinned) return;
-  const specs = csvs.images();
+  const specs = await csvs.images();
   const resolved = await each(specs, (spec) => images.resolve(qualified(spec)));
   const replacements = new Map<string, string>();
   for (const [index, spec] of specs.entries()) {
@@ -119,7 +120,7 @@ async function pin({ csvs, images, labels, pinned }: Bench): Promise<void> {
     if (!isPinned(name)) replacements.set(spec, printImageName({ ...name, tag: digest }));
   }
   if (replacements.size === 0) return;
-  csvs.replaceImages(replacements);
+  await csvs.replaceImages(replacements);
   labels[PINNED_LABEL] = 'true';
 }
 
@@ -130,26 +131,22 @@ async function replaceBundles({ csvs, images, replacements }: Bench): Promise<vo
   const bundles = await each(pairs, ([old]) => isBundle(old, images));
   const wanted = pairs.filter((_, index) => bundles[index]);
   const normal = (spec: string) => printImageName(parseImageName(spec));
-  csvs.replaceImages(new Map(wanted.map(([old, replacement]) => [normal(old), normal(replacement)])));
+  await csvs.replaceImages(new Map(wanted.map(([old, replacement]) => [normal(old), normal(replacement)])));
 }
 
 async function suffixPackage(bench: Bench, suffix: string): Promise<void> {
   if (!bench.packageName.endsWith(suffix)) {
     bench.packageName += suffix;
-    const path = join(bench.bundleDir, ANNOTATIONS_FILE);
-    const yaml = openYaml(await readFile(path, 'utf8'));
-    const document = yaml.documents.findIndex(({ value }) => value !== null && value !== undefined);
-    const changed = setYaml(yaml, { document, path: ['annotations', PACKAGE_LABEL], value: bench.packageName });
-    await writeFile(path, changed.text);
+    await inThread('renamePackage', bench.bundleDir, bench.packageName);
   }
   bench.labels[PACKAGE_LABEL] = bench.packageName;
 }
 
 async function nameFromLabels({ csvs, images }: Bench, template: string): Promise<void> {
-  const specs = csvs.images();
+  const specs = await csvs.images();
   const labels = await each(specs, (spec) => images.labels(qualified(spec)));
   const names = new Map(specs.map((spec, index) => [spec, filled(template, spec, labels[index] ?? {})]));
-  rename(csvs, (image) => {
+  await rename(csvs, (image) => {
     const name = names.get(printImageName(image)) ?? image.repo;
     const slash = name.indexOf('/');
     if (slash >= 0) return { ...image, namespace: name.slice(0, slash), repo: name.slice(slash + 1) };
@@ -171,16 +168,16 @@ function filled(template: string, spec: string, labels: Labels): string {
 }
 
 /** Gives images new names; where none changes nothing is touched. */
-function rename(
+async function rename(
   csvs: EditableCsvs,
   change: (image: ImageName) => Partial<ImageName> & Pick<ImageName, 'repo' | 'tag'>,
 ) {
   const replacements = new Map<string, string>();
-  for (const spec of csvs.images()) {
+  for (const spec of await csvs.images()) {
     const changed = printImageName(change(parseImageName(spec)));
     if (changed !== spec) replacements.set(spec, changed);
   }
-  if (replacements.size > 0) csvs.replaceImages(replacements);
+  if (replacements.size > 0) await csvs.replaceImages(replacements);
 }
 
 async function isBundle(spec: string, images: ImageReader): Promise<boolean> {
@@ -190,6 +187,7 @@ async function isBundle(spec: string, images: ImageReader): Promise<boolean> {
 
 /** Whether the text of a label is true as YAML: `true`, `yes`, `1`, any word; not `false`, `no`, `0` or nothing. */
 export function isTrue(label: string): boolean {
+  if (label.length > LONGEST_LABEL) return false;
   try {
     return Boolean(parseYaml(label)[0]);
   } catch (thrown) {

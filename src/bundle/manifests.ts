@@ -2,56 +2,70 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
-import { readYaml, type YamlDocument, type YamlOptions, YamlRefused } from './yaml.ts';
+import { objectOpmReads } from './opm-object.ts';
+import { imagesOf, type NamedImage } from './related-images.ts';
+import type { Substitution } from './substitutions.ts';
+import { decodeUtf8, looksLikeJson, readYaml, type YamlDocument, YamlRefused } from './yaml.ts';
 
-/** What a ClusterServiceVersion says about its place in the update graph. */
-export interface CsvSummary {
-  name: string;
-  version: string | undefined;
-  replaces: string | undefined;
-  skips: string[];
-  skipRange: string | undefined;
-  substitutesFor: string | undefined;
-}
-
-/** A ClusterServiceVersion found below `manifests/`. */
-export interface Csv extends CsvSummary {
-  /** Path relative to the manifests folder. */
+/** The ClusterServiceVersion of a bundle and its place in the update graph. */
+export interface Csv extends Substitution {
+  /** Name of the file in the manifests folder. */
   file: string;
-  document: unknown;
 }
 
-const Text = z.string().optional().catch(undefined);
-const CsvDocument = z.object({
-  kind: z.literal('ClusterServiceVersion'),
+const CsvDocument = z.looseObject({ kind: z.literal('ClusterServiceVersion') });
+const Metadata = z.object({
   metadata: z.object({
     name: z.string().min(1),
-    annotations: z.record(z.string(), z.unknown()).optional().catch(undefined),
+    annotations: z
+      .object({ 'olm.substitutesFor': z.string().optional().catch(undefined) })
+      .optional()
+      .catch(undefined),
   }),
-  spec: z
-    .object({ version: Text, replaces: Text, skips: z.array(z.string()).nullish().catch(undefined) })
-    .optional()
-    .catch(undefined),
 });
 
 /** Bytes; the largest manifest a cluster could store is far smaller. */
 const LARGEST = 16 * 1024 * 1024;
 
 /**
- * Reads every ClusterServiceVersion below an unpacked bundle's manifests folder, files in the order of their names.
- * Links are not followed. Other manifests are not looked at: they are opm's business.
- *
- * @param options `repeatedKeys: 'refuse'` for callers that will rewrite the file (request-handling.md §11.2)
- * @throws Failure `bundle_unsupported` when a file that holds one is too large or is no valid YAML
+ * The ClusterServiceVersion opm takes from an unpacked bundle's manifests folder: the first by the names of the files that
+ * lie in the folder itself, whatever their extension, of which it reads the first document alone. What cannot be read is
+ * passed over, as opm does it with a warning; null when there is none with a name.
  */
-export async function readCsvs(manifestsDir: string, options: YamlOptions = {}): Promise<Csv[]> {
-  const files = await readCsvFiles(manifestsDir, options);
-  return files.flatMap(({ file, documents }) =>
-    documents.flatMap(({ value }) => {
-      const parsed = CsvDocument.safeParse(value);
-      return parsed.success ? [{ file, document: value, ...summaryOf(parsed.data) }] : [];
-    }),
-  );
+export async function readCsv(manifestsDir: string): Promise<Csv | null> {
+  const found = await findCsv(manifestsDir);
+  const parsed = Metadata.safeParse(found?.document);
+  if (found === null || !parsed.success) return null;
+  const { name, annotations } = parsed.data.metadata;
+  return { file: found.file, name, substitutesFor: annotations?.['olm.substitutesFor'] || undefined };
+}
+
+/**
+ * The images that the same ClusterServiceVersion names.
+ *
+ * @throws Failure `bundle_unsupported` as {@link imagesOf}
+ */
+export async function readCsvImages(manifestsDir: string): Promise<NamedImage[]> {
+  const found = await findCsv(manifestsDir);
+  return found === null ? [] : imagesOf(found.document);
+}
+
+async function findCsv(manifestsDir: string): Promise<{ file: string; document: unknown } | null> {
+  const entries = await readdir(manifestsDir, { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map(({ name }) => name);
+  for (const file of files.sort()) {
+    const path = join(manifestsDir, file);
+    if ((await stat(path)).size > LARGEST) continue;
+    const bytes = await readFile(path);
+    const document = mayHoldCsv(bytes) ? objectOpmReads(bytes) : undefined;
+    if (CsvDocument.safeParse(document).success) return { file, document };
+  }
+  return null;
+}
+
+/** Reading all other manifests would cost more than all else. */
+function mayHoldCsv(bytes: Buffer): boolean {
+  return bytes.includes('ClusterServiceVersion') || bytes.includes(Buffer.from('ServiceVersion', 'utf16le'));
 }
 
 /** A manifest file that may hold ClusterServiceVersions. */
@@ -62,8 +76,14 @@ export interface CsvFile {
   documents: YamlDocument[];
 }
 
-/** The files {@link readCsvs} reads, with their text and nodes. Throws as it does. */
-export async function readCsvFiles(manifestsDir: string, options: YamlOptions = {}): Promise<CsvFile[]> {
+/**
+ * Every `*.yaml` and `*.yml` file below an unpacked bundle's manifests folder that may hold a ClusterServiceVersion, in
+ * the order of their names, for callers that will rewrite them (request-handling.md §11.2). Links are not followed.
+ * Other manifests are not looked at: they are opm's business.
+ *
+ * @throws Failure `bundle_unsupported` when such a file is too large, no valid YAML or has a key twice
+ */
+export async function readCsvFiles(manifestsDir: string): Promise<CsvFile[]> {
   const files: CsvFile[] = [];
   for (const file of await manifestFiles(manifestsDir)) {
     const path = join(manifestsDir, file);
@@ -71,14 +91,17 @@ export async function readCsvFiles(manifestsDir: string, options: YamlOptions = 
       throw new Failure('bundle_unsupported', `The manifest ${file} is larger than ${LARGEST} bytes`);
     }
     const bytes = await readFile(path);
-    const text = bytes.toString('utf8');
-    if (!text.includes('ClusterServiceVersion')) continue;
-    if (!Buffer.from(text).equals(bytes)) throw invalid('the text is not UTF-8');
+    if (!mayHoldCsv(bytes)) continue;
     try {
-      files.push({ file, text, documents: readYaml(text, options) });
+      const text = decodeUtf8(bytes);
+      files.push({
+        file,
+        text,
+        documents: readYaml(text, { escapes: looksLikeJson(text) ? 'json' : 'yaml' }),
+      });
     } catch (cause) {
       if (!(cause instanceof YamlRefused)) throw cause;
-      throw invalid(cause.message, cause);
+      throw invalid(`manifests/${file}, ${cause.message}`, cause);
     }
   }
   return files;
@@ -95,19 +118,4 @@ async function manifestFiles(dir: string): Promise<string[]> {
 function invalid(reason: string, cause?: unknown): Failure {
   const message = `The Operator Manifest is not in a valid YAML format: ${reason}`;
   return new Failure('bundle_unsupported', message, { cause });
-}
-
-function summaryOf({ metadata, spec }: z.infer<typeof CsvDocument>): CsvSummary {
-  const annotation = (key: string) => {
-    const value = metadata.annotations?.[key];
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  };
-  return {
-    name: metadata.name,
-    version: spec?.version,
-    replaces: spec?.replaces || undefined,
-    skips: spec?.skips ?? [],
-    skipRange: annotation('olm.skipRange'),
-    substitutesFor: annotation('olm.substitutesFor'),
-  };
 }

@@ -19,26 +19,23 @@ export interface Place extends NamedImage {
   kind: 'field' | 'annotation';
 }
 
-const Container = z.looseObject({
-  name: z.string().default(''),
-  image: z.string().optional(),
-  env: z
-    .array(z.looseObject({ name: z.string(), value: z.unknown().optional(), valueFrom: z.unknown().optional() }))
-    .nullish(),
-});
+// Go writes and reads null for what is absent, at every level.
+const Variable = z
+  .object({ name: z.string().nullish(), value: z.unknown(), valueFrom: z.unknown() })
+  .partial()
+  .nullable();
+const Container = z
+  .object({ name: z.string().nullish(), image: z.string().nullish(), env: z.array(Variable).nullish() })
+  .nullable();
 type Container = z.infer<typeof Container>;
 const Containers = z.array(Container).nullish();
-const Pod = z.looseObject({ containers: Containers, initContainers: Containers });
-const Deployment = z.looseObject({ spec: z.looseObject({ template: z.looseObject({ spec: Pod }) }) });
-const RelatedImage = z.looseObject({ name: z.string().default(''), image: z.string().optional() });
-const Document = z.looseObject({
-  spec: z
-    .looseObject({
-      relatedImages: z.array(RelatedImage).nullish(),
-      install: z.looseObject({ spec: z.looseObject({ deployments: z.array(Deployment).nullish() }) }).optional(),
-    })
-    .optional(),
-});
+const Pod = z.object({ containers: Containers, initContainers: Containers });
+const Template = z.object({ spec: Pod.nullish() });
+const Deployment = z.object({ spec: z.object({ template: Template.nullish() }).nullish() }).nullable();
+const Install = z.object({ spec: z.object({ deployments: z.array(Deployment).nullish() }).nullish() });
+const RelatedImage = z.object({ name: z.string().nullish(), image: z.string().nullish() }).nullable();
+const Spec = z.object({ relatedImages: z.array(RelatedImage).nullish(), install: Install.nullish() });
+const Document = z.object({ spec: Spec.nullish() });
 
 const FIELD = { from: 0, kind: 'field' } as const;
 const CONTAINER_IMAGE = 'containerImage';
@@ -53,21 +50,22 @@ const REFERENCE = new RegExp(
 /**
  * Every place of a ClusterServiceVersion with a pull spec, named, in the order of request-handling.md §11.2: related
  * images, `containerImage` annotations, containers, init containers, `RELATED_IMAGE_*` variables, other annotations
- * from the last to the first. The same image may come up several times.
+ * from the last to the first. The same image may come up several times; an empty text names none.
  *
  * @throws Failure `bundle_unsupported` when the document has another shape, or an image or variable no value of its own
  */
 export function placesOf(csv: unknown): Place[] {
   const parsed = Document.safeParse(csv);
   if (!parsed.success) {
-    throw unsupported('The ClusterServiceVersion has no valid structure', parsed.error);
+    const at = parsed.error.issues[0]?.path.join('.');
+    throw unsupported(`The ClusterServiceVersion has no valid structure at ${at || 'its root'}`, parsed.error);
   }
   const { spec } = parsed.data;
   const deployments = ['spec', 'install', 'spec', 'deployments'];
   const all = (kind: 'containers' | 'initContainers') =>
-    (spec?.install?.spec.deployments ?? []).flatMap((deployment, at) => {
-      const pod = deployment.spec.template.spec;
-      return (pod[kind] ?? []).map((container, index) => ({
+    (spec?.install?.spec?.deployments ?? []).flatMap((deployment, at) => {
+      const pod = deployment?.spec?.template?.spec;
+      return (pod?.[kind] ?? []).map((container, index) => ({
         container,
         path: [...deployments, at, 'spec', 'template', 'spec', kind, index],
       }));
@@ -75,7 +73,7 @@ export function placesOf(csv: unknown): Place[] {
   const containers = all('containers');
   const initContainers = all('initContainers');
   const annotations = annotationsOf(csv, []);
-  return [
+  const places = [
     ...(spec?.relatedImages ?? []).map(relatedImage),
     ...annotations.filter(({ key }) => key === CONTAINER_IMAGE).map((found) => annotated(found, found.text, 0)),
     ...containers.flatMap(({ container, path }) => imageOfContainer(container, path, 'container')),
@@ -86,6 +84,7 @@ export function placesOf(csv: unknown): Place[] {
       .flatMap((found) => searched(found))
       .reverse(),
   ];
+  return places.filter(({ image }) => image !== '');
 }
 
 /** The same without the places. */
@@ -103,19 +102,23 @@ export function replaceRegistry(image: string, replacements: Readonly<Record<str
   return replacement === undefined ? image : image.replaceAll(registry, replacement);
 }
 
-function relatedImage({ name, image }: z.infer<typeof RelatedImage>, index: number): Place {
+function relatedImage(related: z.infer<typeof RelatedImage>, index: number): Place {
+  const [name, image] = [related?.name ?? '', related?.image ?? undefined];
   if (image === undefined) throw unsupported(`The related image ${name || index} has no "image"`);
   return { name, image, what: `related image ${name}`, path: ['spec', 'relatedImages', index, 'image'], ...FIELD };
 }
 
-function imageOfContainer({ name, image }: Container, path: Path, kind: string): Place[] {
-  return image === undefined ? [] : [{ name, image, what: `${kind} ${name}`, path: [...path, 'image'], ...FIELD }];
+function imageOfContainer(container: Container, path: Path, kind: string): Place[] {
+  const [name, image] = [container?.name ?? '', container?.image ?? ''];
+  return image === '' ? [] : [{ name, image, what: `${kind} ${name}`, path: [...path, 'image'], ...FIELD }];
 }
 
-function variables({ env }: Container, path: Path): Place[] {
-  return (env ?? []).flatMap(({ name, value, valueFrom }, index) => {
+function variables(container: Container, path: Path): Place[] {
+  return (container?.env ?? []).flatMap((variable, index) => {
+    const name = variable?.name ?? '';
     if (!name.startsWith(VARIABLE)) return [];
-    if (valueFrom !== undefined || typeof value !== 'string') {
+    const value = variable?.value ?? '';
+    if ((variable?.valueFrom ?? null) !== null || typeof value !== 'string') {
       throw unsupported(`The variable ${name} must have a value; "valueFrom" is not supported`);
     }
     const what = `${name} variable`;

@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isAlias, isMap, isScalar, isSeq, type ParsedNode, Scalar, stringify, type YAMLMap } from 'yaml';
-import { readYaml, type YamlDocument } from './yaml.ts';
-import { type Found, nodeAt, type ParsedPair, type Path, resolved, valueAt } from './yaml-path.ts';
+import { stringify } from 'yaml';
+import { type MappingNode, type PairNode, resolved, type ScalarNode, type YamlNode } from './yaml/nodes.ts';
+import { looksLikeJson, readYaml, type YamlDocument, YamlRefused } from './yaml.ts';
+import { type Found, nodeAt, type Path, valueAt } from './yaml-path.ts';
 
 /**
  * A YAML text that is changed by cutting out the old and putting in the new, so that all else keeps its bytes: comments,
  * order, quotes, folds, line ends. Printing the nodes again would not: of 489 real CSVs the yaml package gives 63 back as
- * they were.
+ * they were. So only a file that cannot be changed in this way is printed anew.
  */
 export interface YamlText {
   readonly text: string;
@@ -35,7 +36,7 @@ interface Patch {
 
 /** Reads a text for editing. @throws YamlRefused */
 export function openYaml(text: string): YamlText {
-  return { text, documents: readYaml(text) };
+  return { text, documents: readYaml(text, { escapes: looksLikeJson(text) ? 'json' : 'yaml' }) };
 }
 
 /**
@@ -45,22 +46,21 @@ export function openYaml(text: string): YamlText {
  * @throws Error when the result would not mean exactly what was asked for
  */
 export function spliceYaml(yaml: YamlText, splices: readonly Splice[]): YamlText {
-  const byNode = new Map<ParsedNode, Splice[]>();
+  const byNode = new Map<YamlNode, Splice[]>();
   for (const splice of splices) {
-    const node = nodeAt(documentOf(yaml, splice).document, splice.path)?.node;
+    const node = nodeAt(documentOf(yaml, splice).root, splice.path)?.node;
     if (!node) throw new Error(`there is nothing at ${splice.path.join('.')}`);
     const known = byNode.get(node) ?? [];
     if (!known.some(({ from, to, text }) => from === splice.from && to === splice.to && text === splice.text)) {
       byNode.set(node, [...known, splice]);
     }
   }
-  const patches = [...byNode].flatMap(([node, wanted]) => patchesOf(yaml, node, wanted));
   const expected = expectation(yaml);
   for (const [key, wanted] of Map.groupBy(splices, ({ document, path }) => JSON.stringify([document, path]))) {
     const [document, path] = JSON.parse(key) as [number, Path];
     expected.set(document, path, spliced(String(valueAt(documentOf(yaml, { document }).value, path)), wanted));
   }
-  return expected.check(patched(yaml.text, patches));
+  return expected.reached(() => [...byNode].flatMap(([node, wanted]) => patchesOf(yaml, node, wanted)));
 }
 
 /**
@@ -70,21 +70,29 @@ export function spliceYaml(yaml: YamlText, splices: readonly Splice[]): YamlText
  * @throws Error when the result would not mean exactly what was asked for
  */
 export function setYaml(yaml: YamlText, at: { document: number; path: Path; value: NewValue }): YamlText {
-  const { document } = documentOf(yaml, at);
+  const { root } = documentOf(yaml, at);
   const expected = expectation(yaml);
   expected.set(at.document, at.path, at.value);
-  const present = nodeAt(document, at.path);
-  if (present) return expected.check(patched(yaml.text, [replacement(yaml.text, present, at.value)]));
+  return expected.reached(() => [settingPatch(yaml.text, root, at)]);
+}
 
-  let depth = at.path.length - 1;
-  while (depth > 0 && !isMap(resolved(document, nodeAt(document, at.path.slice(0, depth))?.node ?? null))) depth -= 1;
-  const [key = '', ...inner] = at.path.slice(depth).map(String);
-  const value = inner.reduceRight<unknown>((content, name) => ({ [name]: content }), at.value) as NewValue;
-  const blank = nodeAt(document, at.path.slice(0, depth + 1));
-  if (blank) return expected.check(patched(yaml.text, [replacement(yaml.text, blank, value)]));
-  const map = resolved(document, nodeAt(document, at.path.slice(0, depth))?.node ?? null);
-  if (!isMap(map)) throw new Error('the document is not a mapping');
-  return expected.check(patched(yaml.text, [insertion(yaml.text, map as YAMLMap, key, value)]));
+function settingPatch(text: string, root: YamlNode, { path, value }: { path: Path; value: NewValue }): Patch {
+  const present = nodeAt(root, path);
+  if (present) return replacement(text, present, value);
+  const mapAt = (depth: number) => {
+    const node = nodeAt(root, path.slice(0, depth))?.node;
+    const target = node && resolved(node);
+    return target?.kind === 'mapping' ? target : undefined;
+  };
+  let depth = path.length - 1;
+  while (depth > 0 && mapAt(depth) === undefined) depth -= 1;
+  const [key = '', ...inner] = path.slice(depth).map(String);
+  const wrapped = inner.reduceRight<unknown>((content, name) => ({ [name]: content }), value) as NewValue;
+  const blank = nodeAt(root, path.slice(0, depth + 1));
+  if (blank) return replacement(text, blank, wrapped);
+  const map = mapAt(depth);
+  if (map === undefined) throw new NotInPlace('the document is not a mapping');
+  return insertion(text, map, key, wrapped);
 }
 
 function documentOf({ documents }: YamlText, { document }: { document: number }): YamlDocument {
@@ -93,10 +101,18 @@ function documentOf({ documents }: YamlText, { document }: { document: number })
   return found;
 }
 
+/** Why a change cannot be made by cutting out and putting in. */
+class NotInPlace extends Error {}
+
 /** What the edited text has to mean. */
-function expectation({ documents }: YamlText) {
+function expectation({ text, documents }: YamlText) {
   // Keeps what aliases share shared.
-  const values = documents.map(({ value }) => structuredClone(value));
+  const values = documents.map(({ value }) => structuredClone<unknown>(value));
+  const means = (edited: YamlText) =>
+    isDeepStrictEqual(
+      edited.documents.map(({ value }) => value),
+      values,
+    );
   return {
     set(document: number, path: Path, value: unknown): void {
       let at = values[document] as object;
@@ -106,16 +122,19 @@ function expectation({ documents }: YamlText) {
       }
       put(at, path.at(-1) ?? '', value);
     },
-    check(text: string): YamlText {
-      let edited: YamlText;
+    /** The edited text: with the patches when it means what is wanted then, else printed anew. */
+    reached(patches: () => Patch[]): YamlText {
       try {
-        edited = openYaml(text);
-      } catch (cause) {
-        throw new Error('the YAML cannot be edited in place: it could not be read any more', { cause });
+        const edited = openYaml(patched(text, patches()));
+        if (means(edited)) return edited;
+      } catch (thrown) {
+        if (!(thrown instanceof NotInPlace || thrown instanceof YamlRefused)) throw thrown;
       }
-      const means = edited.documents.map(({ value }) => value);
-      if (isDeepStrictEqual(means, values)) return edited;
-      throw new Error('the YAML cannot be edited in place: it would mean something else');
+      for (const print of [(value: unknown) => stringify(value, STYLE), (value: unknown) => `${quoted(value)}\n`]) {
+        const anew = openYaml(values.map(print).join('---\n'));
+        if (means(anew)) return anew;
+      }
+      throw new Error('the YAML would mean something else');
     },
   };
 }
@@ -130,7 +149,7 @@ function patched(text: string, patches: readonly Patch[]): string {
   let done = 0;
   let result = '';
   for (const patch of patches.toSorted((a, b) => a.from - b.from)) {
-    if (patch.from < done) throw new Error('two changes of the YAML overlap');
+    if (patch.from < done) throw new NotInPlace('two changes overlap');
     result += text.slice(done, patch.from) + patch.text;
     done = patch.to;
   }
@@ -144,15 +163,15 @@ function spliced(value: string, splices: readonly Omit<Splice, 'document' | 'pat
 /** Characters that mean themselves in every style, and none of them can be told from the others by it. */
 const EVERYWHERE = /^[A-Za-z0-9](?:[A-Za-z0-9._/@:-]*[A-Za-z0-9])?$/;
 
-function patchesOf({ text }: YamlText, node: ParsedNode, splices: readonly Splice[]): Patch[] {
-  const [from, to] = node.range;
-  if (!isScalar(node)) {
+function patchesOf({ text }: YamlText, node: YamlNode, splices: readonly Splice[]): Patch[] {
+  const { from, to } = node;
+  if (node.kind !== 'scalar') {
     // An alias of a string: the others of its anchor stay what they are.
-    const [splice] = splices;
-    if (!isAlias(node) || splice === undefined) throw new Error('only strings have parts');
-    return [{ from, to, text: quoted(splice.text) }];
+    const target = resolved(node);
+    if (node.kind !== 'alias' || target.kind !== 'scalar') throw new Error('only strings have parts');
+    return [{ from, to, text: quoted(spliced(target.value, splices)) }];
   }
-  const value = String(node.value);
+  const { value } = node;
   const raw = text.slice(from, to);
   const inPlace: Patch[] = [];
   for (const splice of splices) {
@@ -167,51 +186,55 @@ function patchesOf({ text }: YamlText, node: ParsedNode, splices: readonly Splic
   return inPlace;
 }
 
+/** Where a part begins in a text; nowhere when it is empty. */
 function occurrences(text: string, part: string): number[] {
   const found: number[] = [];
+  if (part === '') return found;
   for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + 1)) found.push(at);
   return found;
 }
 
 /** A string in the style the scalar had, as far as that style can hold it on one line. */
-function styled(value: string, { type }: Scalar, raw: string): string {
-  if (type === Scalar.QUOTE_SINGLE && /^[^\p{Cc}]*$/u.test(value)) return `'${value.replaceAll("'", "''")}'`;
-  if (type === Scalar.PLAIN && EVERYWHERE.test(value) && readYaml(value)[0]?.value === value) return value;
+function styled(value: string, { style }: ScalarNode, raw: string): string {
+  if (style === 'single' && /^[^\p{Cc}]*$/u.test(value)) return `'${value.replaceAll("'", "''")}'`;
+  if (style === 'plain' && EVERYWHERE.test(value) && readYaml(value)[0]?.value === value) return value;
   return quoted(value) + lastLineEnd(raw);
 }
 
-function quoted(value: string): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\u009f\u2028\u2029]/g,
+/** As JSON, which YAML reads alike once the characters it refuses are escaped. */
+function quoted(value: unknown): string {
+  const printed = JSON.stringify(value, (_, inner) =>
+    typeof inner === 'bigint' ? JSON.rawJSON(String(inner)) : inner,
+  );
+  return printed.replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
 function replacement(text: string, { node, within }: Found, value: NewValue): Patch {
-  if (typeof value === 'string' && isScalar(node) && node.range[0] < node.range[1]) {
-    const [from, to] = node.range;
+  if (typeof value === 'string' && node.kind === 'scalar' && node.from < node.to) {
+    const { from, to } = node;
     return { from, to, text: styled(value, node, text.slice(from, to)) };
   }
-  if (within === null) throw new Error('only values of mappings can be replaced');
+  const from = within?.pair.valueFrom ?? null;
+  if (within === null || from === null) throw new NotInPlace('it is no value after a colon');
   const { map, pair } = within;
   // An absent value has no place of its own; everything from the colon on is taken.
-  const from = text.indexOf(':', pair.key.range[1]) + 1;
-  const to = node === null || node.range[0] >= node.range[1] ? from : node.range[1];
-  if (map.flow) return { from, to, text: ` ${JSON.stringify(value)}` };
-  return { from, to, text: block(text, value, columnOf(text, pair)) + lastLineEnd(text.slice(from, to)) };
+  const to = endOfValue(pair);
+  if (map.flow) return { from, to, text: ` ${quoted(value)}` };
+  return { from, to, text: block(text, value, pair.key.column) + lastLineEnd(text.slice(from, to)) };
 }
 
-function insertion(text: string, map: YAMLMap, key: string, value: NewValue): Patch {
-  const pairs = map.items as ParsedPair[];
-  const [first, last] = [pairs[0], pairs.at(-1)];
+function insertion(text: string, map: MappingNode, key: string, value: NewValue): Patch {
+  const [first, last] = [map.pairs[0], map.pairs.at(-1)];
   if (map.flow || first === undefined || last === undefined) {
-    const close = (map.range?.[1] ?? 0) - 1;
-    const before = text.slice(0, close).trimEnd();
+    const before = text.slice(0, map.to - 1).trimEnd();
     const comma = /[{,]$/.test(before) ? '' : ', ';
-    return { from: before.length, to: before.length, text: `${comma}${JSON.stringify(key)}: ${JSON.stringify(value)}` };
+    return { from: before.length, to: before.length, text: `${comma}${quoted(key)}: ${quoted(value)}` };
   }
-  const column = columnOf(text, first);
-  const end = endOf(text, last);
+  const column = first.key.column;
+  const end = endOfValue(last);
   const lineEnd = lineEndOf(text);
   const newline = text.indexOf('\n', end);
   const pair = `${' '.repeat(column)}${printed(key)}:${block(text, value, column)}`;
@@ -239,26 +262,9 @@ function block(text: string, value: NewValue, column: number): string {
   return [head.slice(head.indexOf(':') + 1), ...lines.map((line) => ' '.repeat(column) + line)].join(lineEndOf(text));
 }
 
-/** Where the last value of a pair ends, whatever follows it (comments, blank lines). */
-function endOf(text: string, { key, value }: ParsedPair): number {
-  if (value === null || value.range[0] >= value.range[1]) return text.indexOf(':', key.range[1]) + 1;
-  if (isMap(value) && !value.flow) return endOf(text, value.items.at(-1) as ParsedPair);
-  if (isSeq(value) && !value.flow) {
-    const last = value.items.at(-1) as ParsedNode | undefined;
-    if (isMap(last) && !last.flow) return endOf(text, last.items.at(-1) as ParsedPair);
-    if (isSeq(last) || last === undefined) return value.range[1];
-    return last.range[0] < last.range[1] ? last.range[1] : value.range[1];
-  }
-  return value.range[1];
-}
-
-function lineStart(text: string, at: number): number {
-  const start = text.lastIndexOf('\n', at - 1) + 1;
-  return text[start] === '\ufeff' ? start + 1 : start;
-}
-
-function columnOf(text: string, { key }: ParsedPair): number {
-  return key.range[0] - lineStart(text, key.range[0]);
+/** Where the value of a pair ends, whatever follows it (comments, blank lines). To a block scalar the end of its line belongs. */
+function endOfValue({ value, valueFrom }: PairNode): number {
+  return Math.max(value.to, valueFrom ?? value.from);
 }
 
 /** The end of its line that a block scalar takes along, and all that ends with one. */

@@ -1,4 +1,5 @@
-import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Pair, type ParsedNode, type YAMLMap } from 'yaml';
+import { keyOf } from './yaml/construct.ts';
+import { isMerge, type MappingNode, type PairNode, resolved, type YamlNode } from './yaml/nodes.ts';
 
 /** Keys and indexes from the root of a document to a value. */
 export type Path = readonly (string | number)[];
@@ -13,49 +14,40 @@ export function valueAt(value: unknown, path: Path): unknown {
   return at;
 }
 
-/** A key of a mapping with its value. */
-export type ParsedPair = Pair<ParsedNode, ParsedNode | null>;
-
-/** A node of a parsed document and, when it is a value of a mapping, its pair and that mapping. */
+/** A node of a document and, when it is a value of a mapping, its pair and that mapping. */
 export interface Found {
-  node: ParsedNode | null;
-  within: { map: YAMLMap; pair: ParsedPair } | null;
+  node: YamlNode;
+  within: { map: MappingNode; pair: PairNode } | null;
 }
 
 /**
- * The node at a path, the way plain data is made of the document: aliases stand for their anchors, merged mappings give
- * what the mapping itself has not. An alias at the end is given as such.
+ * The node at a path, the way plain data is made of the document: aliases stand for their anchors, of the pairs that give
+ * a key a value the last one counts. An alias at the end is given as such.
  */
-export function nodeAt(document: Document.Parsed, path: Path): Found | undefined {
-  let found: Found | undefined = { node: document.contents as ParsedNode | null, within: null };
+export function nodeAt(root: YamlNode, path: Path): Found | undefined {
+  let found: Found | undefined = { node: root, within: null };
   for (const key of path) {
-    const node: ParsedNode | null | undefined = resolved(document, found.node);
-    found = isMap(node) ? pairOf(document, node as YAMLMap, String(key)) : undefined;
-    if (isSeq(node)) {
-      const item: unknown = node.items[Number(key)];
-      found = item === undefined || isPair(item) ? undefined : { node: item as ParsedNode, within: null };
+    const node = resolved(found.node);
+    found = node.kind === 'mapping' ? pairOf(node, String(key)) : undefined;
+    if (node.kind === 'sequence') {
+      const item = node.items[Number(key)];
+      found = item === undefined ? undefined : { node: item, within: null };
     }
     if (found === undefined) return undefined;
   }
   return found;
 }
 
-/** What an alias stands for; any other node as it is. */
-export function resolved(document: Document.Parsed, node: ParsedNode | null): ParsedNode | null {
-  return isAlias(node) ? ((node.resolve(document) as ParsedNode | undefined) ?? null) : node;
-}
-
-function pairOf(document: Document.Parsed, map: YAMLMap, key: string): Found | undefined {
-  const pairs = map.items as ParsedPair[];
-  const own = pairs.find((pair) => isScalar(pair.key) && String(pair.key.value) === key);
-  if (own !== undefined) return { node: own.value, within: { map, pair: own } };
-  for (const pair of pairs) {
-    if (!isScalar(pair.key) || pair.key.source !== '<<') continue;
-    const merged = resolved(document, pair.value);
-    const sources: (ParsedNode | null)[] = isSeq(merged) ? (merged.items as ParsedNode[]) : [merged];
+function pairOf(map: MappingNode, key: string): Found | undefined {
+  for (const pair of map.pairs.toReversed()) {
+    if (!isMerge(pair.key)) {
+      if (keyOf(pair.key) === key) return { node: pair.value, within: { map, pair } };
+      continue;
+    }
+    const sources = pair.value.kind === 'sequence' ? pair.value.items : [pair.value];
     for (const source of sources) {
-      const mapping = resolved(document, source);
-      const found = isMap(mapping) ? pairOf(document, mapping as YAMLMap, key) : undefined;
+      const merged = resolved(source);
+      const found = merged.kind === 'mapping' ? pairOf(merged, key) : undefined;
       if (found !== undefined) return found;
     }
   }

@@ -1,97 +1,84 @@
-import { type Document, LineCounter, parseAllDocuments, type ScalarTag } from 'yaml';
+import { isUtf8 } from 'node:buffer';
+import { construct, type YamlValue } from './yaml/construct.ts';
+import { refusedAt, YamlRefused } from './yaml/cursor.ts';
+import type { YamlNode } from './yaml/nodes.ts';
+import { parseDocuments } from './yaml/parser.ts';
+import type { Escapes } from './yaml/scan-scalars.ts';
 
-/** Characters; far above any real catalog file, far below what would exhaust the process. */
+export { YamlRefused } from './yaml/cursor.ts';
+
+/** UTF-16 code units; far above any real file, far below what would exhaust the process. */
 const LONGEST = 64 * 1024 * 1024;
-/** Real files use a handful of aliases; a bomb needs thousands. */
-const MOST_ALIASES = 100;
-
-/** Why a YAML text was refused, in one line without any path. */
-export class YamlRefused extends Error {}
-
-/**
- * `2021-01-02 10:00:00` and its kin, given as ISO 8601 text. Values are never turned into dates: opm keeps the text
- * of timestamps, too.
- */
-const timestamp: ScalarTag = {
-  tag: 'tag:yaml.org,2002:timestamp',
-  default: true,
-  test: /^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d(?:\.\d+)?)[ \t]*(Z|[-+]\d\d?(?::?\d\d)?)?$/,
-  resolve(text) {
-    const [, year, month, day, hour, minute, second, zone = ''] = (timestamp.test as RegExp).exec(text) ?? [];
-    if (year === undefined || !/[ \t]/.test(text)) return text;
-    const two = (digits = '') => digits.padStart(2, '0');
-    const [sign, hours, minutes] = [zone.slice(0, 1), zone.slice(1).split(':')[0], zone.split(':')[1]];
-    const offset = zone === '' || zone === 'Z' ? zone : `${sign}${two(hours)}:${minutes ?? '00'}`;
-    return `${year}-${two(month)}-${two(day)}T${two(hour)}:${minute}:${second}${offset}`;
-  },
-};
+/** The deepest of 7,000 real CSVs has 30 levels; two million values are some 300 MB. */
+const LIMITS = { depth: 1000, nodes: 2_000_000 };
 
 export interface YamlOptions {
   /** Refused unless the reader has to bear with what opm accepts. */
   repeatedKeys?: 'refuse' | 'last wins';
+  /** Those of JSON in a text that opm takes for JSON. */
+  escapes?: Escapes;
 }
 
 /** A document of a YAML text, as nodes with their places in the text and as plain data. */
 export interface YamlDocument {
-  document: Document.Parsed;
-  value: unknown;
+  root: YamlNode;
+  value: YamlValue;
 }
 
 /**
- * Reads the documents of a YAML text that anybody may have written: aliases, size and nesting are bounded, no value
- * becomes anything but JSON. Scalars mean what they mean to opm (YAML 1.1 without base 60 numbers and dates).
+ * Reads the documents of a YAML text that anybody may have written, one by one: size, nesting and what aliases stand for
+ * are bounded, no value becomes anything but JSON. Texts mean what they mean to opm (docs/bundles.md).
  *
- * @throws YamlRefused with the reason; callers say which file in their own sentence
+ * @throws YamlRefused with place and reason; callers say which file in their own sentence
  */
-export function readYaml(text: string, options: YamlOptions = {}): YamlDocument[] {
+export function* yamlDocuments(text: string, options: YamlOptions = {}): Generator<YamlDocument> {
+  const { repeatedKeys = 'refuse', escapes = 'yaml' } = options;
   if (text.length > LONGEST) throw new YamlRefused(`longer than ${LONGEST} characters`);
-  const lines = new LineCounter();
-  try {
-    const documents = parseAllDocuments(text, {
-      version: '1.1',
-      customTags: (tags) => [
-        ...tags.filter((tag) => {
-          if (typeof tag === 'string') return true;
-          return tag.format !== 'TIME' && !/:(timestamp|binary|set|omap|pairs)$/.test(tag.tag);
-        }),
-        timestamp,
-      ],
-      merge: true,
-      uniqueKeys: options.repeatedKeys !== 'last wins',
-      lineCounter: lines,
-      prettyErrors: false,
-      logLevel: 'silent',
-    });
-    return documents.map((document) => {
-      const error = document.errors[0];
-      if (error) {
-        const { line, col } = lines.linePos(error.pos[0]);
-        const reason = /call stack/i.test(error.message) ? 'nested too deeply' : error.message;
-        throw new YamlRefused(`line ${line}, column ${col}: ${reason}`);
-      }
-      const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
-      if (text.includes('*')) refuseCycles(value, new Set());
-      return { document, value };
-    });
-  } catch (thrown) {
-    if (thrown instanceof YamlRefused) throw thrown;
-    // A stack overflow (RangeError) is how absurd nesting shows itself.
-    throw new YamlRefused(thrown instanceof RangeError ? 'nested too deeply' : (thrown as Error).message, {
-      cause: thrown,
-    });
-  }
+  refuseControls(text);
+  for (const root of parseDocuments(text, { ...LIMITS, escapes }))
+    yield { root, value: construct(root, { repeatedKeys }) };
+}
+
+/** All of {@link yamlDocuments}. Throws as it does. */
+export function readYaml(text: string, options: YamlOptions = {}): YamlDocument[] {
+  return [...yamlDocuments(text, options)];
 }
 
 /** The same as plain data alone, empty documents left out. Throws as {@link readYaml}. */
 export function parseYaml(text: string, options: YamlOptions = {}): unknown[] {
-  return readYaml(text, options).flatMap(({ value }) => (value === null || value === undefined ? [] : [value]));
+  return readYaml(text, options).flatMap(({ value }) => (value === null ? [] : [value]));
 }
 
-/** An anchor inside its own value is legal YAML and no JSON. */
-function refuseCycles(value: unknown, above: Set<unknown>): void {
-  if (typeof value !== 'object' || value === null) return;
-  if (above.has(value)) throw new YamlRefused('an alias refers to what contains it');
-  above.add(value);
-  for (const child of Object.values(value)) refuseCycles(child, above);
-  above.delete(value);
+/** Whether opm takes a file for JSON: by its first character, if it is among the first 30. */
+export function looksLikeJson(text: string): boolean {
+  return /^\s{0,29}\{/.test(text);
+}
+
+/**
+ * The text of a file.
+ *
+ * @throws YamlRefused with the line when it is not UTF-8: nothing is put in the place of what cannot be read
+ */
+export function decodeUtf8(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  let line = 0;
+  let from = 0;
+  for (let to = bytes.indexOf('\n'); to >= 0 && isUtf8(bytes.subarray(from, to)); to = bytes.indexOf('\n', from)) {
+    from = to + 1;
+    line += 1;
+  }
+  throw new YamlRefused(`line ${line + 1}: the text is not UTF-8`);
+}
+
+/** What no YAML text may have unescaped; a second byte order mark is one of them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters it looks for.
+const CONTROL = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]|\p{Cs}|(?<=^\ufeff)\ufeff/u;
+
+function refuseControls(text: string): void {
+  const at = CONTROL.exec(text);
+  if (at === null) return;
+  const before = text.slice(0, at.index).split('\n');
+  const place = { line: before.length - 1, column: before.at(-1)?.length ?? 0 };
+  const code = at[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+  throw refusedAt(place, `the character U+${code} must not stand here unescaped`);
 }

@@ -11,7 +11,7 @@ import {
   manifestsPathOf,
   packageOf,
 } from '../../src/bundle/labels.ts';
-import { readCsvs } from '../../src/bundle/manifests.ts';
+import { readCsv, readCsvFiles } from '../../src/bundle/manifests.ts';
 import { imagesOf, replaceRegistry } from '../../src/bundle/related-images.ts';
 import { assertNoSubstitutionCycle } from '../../src/bundle/substitutions.ts';
 
@@ -79,7 +79,8 @@ describe('annotations', () => {
 
   test.each([
     [undefined, 'metadata/annotations.yaml does not exist in the bundle'],
-    ['a: [', 'metadata/annotations.yaml is not valid YAML'],
+    ['a: [', 'metadata/annotations.yaml is not valid YAML: line 1, column 5: a value is expected'],
+    ['annotations:', `${PREFIX}package.v1 is not set in metadata/annotations.yaml`],
     ['- a', 'The value of metadata/annotations.yaml must be a dictionary'],
     ['annotations: {}', `${PREFIX}package.v1 is not set in metadata/annotations.yaml`],
     [
@@ -93,39 +94,49 @@ describe('annotations', () => {
 });
 
 describe('manifests', () => {
+  const csv = (name: string, annotations = '') =>
+    `kind: ClusterServiceVersion\nmetadata: {name: ${name}, annotations: {${annotations}}}\n`;
+
   test('an example is read', async () => {
-    const [csv, ...others] = await readCsvs(join(EXAMPLE, 'manifests'));
-    expect(others).toEqual([]);
-    expect(csv).toMatchObject({
+    expect(await readCsv(join(EXAMPLE, 'manifests'))).toEqual({
       file: 'lighthouse.clusterserviceversion.yaml',
       name: 'lighthouse.v1.2.0',
-      version: '1.2.0',
-      replaces: 'lighthouse.v1.1.0',
-      skips: [],
-      skipRange: '>=1.0.0 <1.2.0',
       substitutesFor: undefined,
     });
+    const files = await readCsvFiles(join(EXAMPLE, 'manifests'));
+    expect(files.map(({ file }) => file)).toEqual(['lighthouse.clusterserviceversion.yaml']);
   });
 
-  test('only files with a ClusterServiceVersion are looked at, links are not followed', async () => {
+  test('of several CSVs opm takes the first of the folder itself; all are changed, links are not followed', async () => {
     await put('crd.yaml', 'broken: [');
-    await put('secret', 'kind: ClusterServiceVersion\nmetadata: {name: outside}\n');
-    await put('m/a.yml', 'kind: ClusterServiceVersion\nmetadata: {name: a, annotations: {olm.substitutesFor: b}}\n');
-    await symlink(join(dir, 'secret'), join(dir, 'm/link.yaml'));
-    expect((await readCsvs(dir)).map(({ file, name, substitutesFor }) => [file, name, substitutesFor])).toEqual([
-      ['m/a.yml', 'a', 'b'],
+    await put('secret', csv('outside'));
+    await put('m/b.txt', csv('b', 'olm.substitutesFor: a'));
+    await put('m/a/c.yml', csv('c'));
+    await put('m/.a.yaml', csv('hidden'));
+    await put('m/c.yaml', `${csv('d')}---\n${csv('e')}`);
+    await symlink(join(dir, 'secret'), join(dir, 'm/a.yaml'));
+    expect(await readCsv(join(dir, 'm'))).toEqual({ file: 'b.txt', name: 'b', substitutesFor: 'a' });
+    const files = await readCsvFiles(join(dir, 'm'));
+    expect(files.map(({ file, documents }) => [file, documents.length])).toEqual([
+      ['.a.yaml', 1],
+      ['a/c.yml', 1],
+      ['c.yaml', 2],
     ]);
   });
 
-  test('hostile and broken YAML is refused with its place', async () => {
-    await put('a.yaml', 'kind: ClusterServiceVersion\nkind: ClusterServiceVersion\nmetadata: {name: a}\n');
-    const message = 'The Operator Manifest is not in a valid YAML format: line 2, column 1: Map keys must be unique';
-    await expect(readCsvs(dir)).rejects.toMatchObject({ code: 'bundle_unsupported', message });
-    expect(await readCsvs(dir, { repeatedKeys: 'last wins' })).toMatchObject([{ name: 'a' }]);
-    await put('a.yaml', `kind: ClusterServiceVersion\na: &a [*a]\n`);
-    await expect(readCsvs(dir)).rejects.toMatchObject({ code: 'bundle_unsupported' });
-    await put('a.yaml', `kind: ClusterServiceVersion\na: ${'['.repeat(50_000)}`);
-    await expect(readCsvs(dir)).rejects.toMatchObject({ code: 'bundle_unsupported' });
+  test('broken YAML is refused with its place where it is to be changed, and left to opm elsewhere', async () => {
+    await put('a.yaml', `kind: ClusterServiceVersion\n${csv('a')}`);
+    const message =
+      'The Operator Manifest is not in a valid YAML format: manifests/a.yaml, line 2, column 1: the key "kind" is there twice';
+    await expect(readCsvFiles(dir)).rejects.toMatchObject({ code: 'bundle_unsupported', message });
+    expect(await readCsv(dir)).toMatchObject({ name: 'a' });
+    for (const broken of ['a: &a [*a]\n', `a: ${'['.repeat(50_000)}`, 'a: "\0"', 'a: *b', 'a: [1']) {
+      await put('a.yaml', `kind: ClusterServiceVersion\n${broken}`);
+      await expect(readCsvFiles(dir)).rejects.toMatchObject({ code: 'bundle_unsupported' });
+      expect(await readCsv(dir)).toBeNull();
+    }
+    await writeFile(join(dir, 'a.yaml'), Buffer.from(`${csv('a')}b: caf\xe9\n`, 'latin1'));
+    await expect(readCsvFiles(dir)).rejects.toThrow('manifests/a.yaml, line 3: the text is not UTF-8');
   });
 });
 
@@ -172,6 +183,28 @@ describe('images of a ClusterServiceVersion', () => {
       { name: `y/z-${digest}-annotation`, image: `quay.io:443/x/y/z@sha256:${digest}` },
       { name: 'a-1-annotation', image: 'quay.io/ns/a:1' },
     ]);
+  });
+
+  test('are none where a part is absent, null or empty', () => {
+    const nothing = [null, {}, [], ''];
+    const pods = [{}, null, { spec: null }, { spec: {} }, { spec: { template: null } }, { spec: { template: {} } }];
+    const container = { image: '', env: [null, { name: 'RELATED_IMAGE_A', value: '' }, { name: 'RELATED_IMAGE_B' }] };
+    const pod = (...containers: unknown[]) => ({ spec: { template: { spec: { containers, initContainers: null } } } });
+    const specs = [
+      ...nothing.slice(0, 2),
+      { relatedImages: null, install: null },
+      ...nothing.slice(0, 2).map((spec) => ({ install: { spec } })),
+      { install: { strategy: 'deployment' } },
+      { install: { spec: { deployments: null } } },
+      { install: { spec: { deployments: [...pods, pod(null, {}, { image: null, env: null }, container)] } } },
+      { relatedImages: [{ name: 'a', image: '' }] },
+    ];
+    for (const spec of specs) {
+      const metadata = { annotations: { containerImage: '', other: '', none: null } };
+      expect(imagesOf({ metadata, spec }), JSON.stringify(spec)).toEqual([]);
+    }
+    expect(imagesOf({ metadata: null })).toEqual([]);
+    expect(imagesOf({ metadata: { annotations: null } })).toEqual([]);
   });
 
   test('without a value are refused', () => {

@@ -113,15 +113,40 @@ describe('a bundle', () => {
       `kind: ClusterServiceVersion\nspec: {install: {spec: {deployments: [{spec: {template: {spec: ${pod}}}}]}}}\n`,
     );
     const csvs = await openCsvs(join(dir, 'manifests'));
-    expect(() => csvs.replaceImages(new Map())).toThrow(
+    await expect(csvs.replaceImages(new Map())).rejects.toThrow(
       expect.objectContaining({
         code: 'bundle_unsupported',
         message:
-          'a.yaml - Found conflicts when setting relatedImages:\n' +
+          'manifests/a.yaml - Found conflicts when setting relatedImages:\n' +
           'container web: q.io/n/a:1 X init container web: q.io/n/c:1\n' +
           'container web: q.io/n/a:1 X RELATED_IMAGE_WEB variable: q.io/n/b:1',
       }),
     );
+  });
+
+  test('with empty names of images has nothing to pin there, and ends', async () => {
+    await put('metadata/annotations.yaml', ANNOTATIONS);
+    const spec = "spec:\n  relatedImages: [{name: x, image: ''}]\n  install: {strategy: deployment}\n";
+    await put('manifests/a.yaml', csv('a', "''").replace('spec: {}\n', spec));
+    await put('manifests/b.yaml', csv('b', 'q.io/n/a:1'));
+    await customize(order({ customizations: [{ type: 'resolve_image_pullspecs' }] }));
+    expect(await readFile(join(dir, 'manifests/a.yaml'), 'utf8')).toBe(csv('a', "''").replace('spec: {}\n', spec));
+    expect(await readFile(join(dir, 'manifests/b.yaml'), 'utf8')).toContain(`containerImage: q.io/n/a@${DIGEST}`);
+  });
+
+  test.each([
+    ['quotes', 'icon:\n  - base64data: "PHN2Zy8+\n"\n    mediatype: image/svg+xml'],
+    ['single quotes', "description: 'one\n\ntwo\n'"],
+    ['a list', 'keywords: [one,\ntwo,\nthree\n]'],
+    ['a mapping', 'labels: {\na: b\n}'],
+  ])('with %s that go on at column 0 is pinned, and all else keeps its bytes', async (_, part) => {
+    const text = (image: string, related = '') => csv('a', image).replace(' {}\n', `\n  ${part}\n${related}`);
+    await put('metadata/annotations.yaml', ANNOTATIONS);
+    await put('manifests/a.yaml', text('q.io/n/a:1'));
+    await customize(order({ customizations: [{ type: 'resolve_image_pullspecs' }] }));
+    const image = `q.io/n/a@${DIGEST}`;
+    const related = `  relatedImages:\n  - name: a-${'d'.repeat(64)}-annotation\n    image: ${image}\n`;
+    expect(await readFile(join(dir, 'manifests/a.yaml'), 'utf8')).toBe(text(image, related));
   });
 
   test('with broken YAML is refused', async () => {
@@ -149,7 +174,7 @@ describe('customizations', () => {
 
   test('a missing label is told with those there are', async () => {
     const csvs = await openCsvs(join(dir, 'manifests'));
-    const [image = ''] = csvs.images();
+    const [image = ''] = await csvs.images();
     const { images } = registry({ [image]: { name: 'x', version: '1' } });
     await expect(
       customize(order({ customizations: [{ type: 'image_name_from_labels', template: '{name}-{release}' }], images })),

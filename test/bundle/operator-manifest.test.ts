@@ -82,8 +82,8 @@ async function ask(manifests: string, file: string): Promise<Answer> {
       placesOf(value).map(({ image }) => printImageName(parseImageName(image))),
     );
     const csvs = await openCsvs(manifests);
-    const tagged = csvs.images().filter((image) => !isPinned(parseImageName(image)));
-    if (tagged.length > 0) csvs.replaceImages(new Map(tagged.map((image) => [image, pinnedAsTheirs(image)])));
+    const tagged = (await csvs.images()).filter((image) => !isPinned(parseImageName(image)));
+    if (tagged.length > 0) await csvs.replaceImages(new Map(tagged.map((image) => [image, pinnedAsTheirs(image)])));
     await csvs.save();
     const after = await readOne(manifests, file);
     const Related = z.object({

@@ -81,14 +81,14 @@ describe.skipIf(noRealBundles)(noRealBundles || 'all real bundles', { timeout: 3
     for (const bundle of bundles.filter((name) => !(name in REFUSED))) {
       const csvs = await openCsvs(manifests(bundle));
       expect(
-        csvs.images().filter((image) => !isPinned(parseImageName(image))),
+        (await csvs.images()).filter((image) => !isPinned(parseImageName(image))),
         bundle,
       ).toEqual([]);
-      csvs.replaceImages(new Map());
+      await csvs.replaceImages(new Map());
       const changed = await csvs.save();
       // Those that had digests only get their related images now: the procedure was not asked for before.
       for (const file of changed) expect(read(bundle, file)).toContain('relatedImages:');
-      csvs.replaceImages(new Map());
+      await csvs.replaceImages(new Map());
       expect(await csvs.save()).toEqual([]);
     }
   });
@@ -99,12 +99,12 @@ async function pinAndBack(bundle: string): Promise<void> {
   const csvs = await openCsvs(manifests(bundle));
   expect(await csvs.save()).toEqual([]);
   for (const file of csvFiles(bundle)) expect(read(bundle, file)).toBe(originals.get(join(bundle, file)));
-  const images = csvs.images();
+  const images = await csvs.images();
   expect(images.length, bundle).toBeGreaterThan(0);
   const tagged = images.filter((image) => !isPinned(parseImageName(image)));
   if (tagged.length === 0) return;
-  csvs.replaceImages(new Map(tagged.map((image) => [image, pinnedByName(image)])));
-  expect(csvs.images().every((image) => isPinned(parseImageName(image)))).toBe(true);
+  await csvs.replaceImages(new Map(tagged.map((image) => [image, pinnedByName(image)])));
+  expect((await csvs.images()).every((image) => isPinned(parseImageName(image)))).toBe(true);
   const files = await csvs.save();
   expect(files.length).toBeGreaterThan(0);
   for (const file of files) {

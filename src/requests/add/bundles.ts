@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assertRequiredLabels, type Labels, manifestsPathOf } from '../../bundle/labels.ts';
-import { readCsvs } from '../../bundle/manifests.ts';
-import { imagesOf, replaceRegistry } from '../../bundle/related-images.ts';
+import { replaceRegistry } from '../../bundle/related-images.ts';
+import { inThread } from '../../bundle/thread.ts';
 import { asFailure, Failure } from '../../errors/failure.ts';
 import { extractDirectory } from '../../registry/layers.ts';
 import { parsePullSpec } from '../../registry/pull-spec.ts';
@@ -44,7 +44,7 @@ async function assertRelatedImages(bundles: readonly ResolvedBundle[], shop: Wor
   for (const { resolved, labels } of bundles) {
     const to = join(scratch, `related-${parsePullSpec(resolved).digest?.slice(7, 19)}`);
     await extractDirectory({ client: registry, image: resolved, directory: manifestsPathOf(labels), to });
-    const images = (await readCsvs(to)).flatMap(({ document }) => imagesOf(document).map(({ image }) => image));
+    const images = (await inThread('readCsvImages', to)).map(({ image }) => image);
     for (const image of new Set(images.map((one) => replaceRegistry(one, replacements)))) {
       await registry.manifest(image).catch((thrown: unknown) => {
         if (asFailure(thrown).verdict !== 'user') throw thrown;

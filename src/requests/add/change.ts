@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { bundleMapping } from '../../bundle/labels.ts';
-import { type Csv, readCsvs } from '../../bundle/manifests.ts';
+import type { Csv } from '../../bundle/manifests.ts';
 import { assertNoSubstitutionCycle } from '../../bundle/substitutions.ts';
+import { inThread } from '../../bundle/thread.ts';
 import type { PackageChange } from '../../catalog/changes.ts';
 import { assertNotCatalogOnly } from '../../catalog/files.ts';
 import { bundlesIn, packagesIn, substitutionsIn } from '../../catalog/index-db.ts';
 import { deprecationMatches, presenceOf } from '../../catalog/presence.ts';
+import { asFailure } from '../../errors/failure.ts';
 import { parsePullSpec } from '../../registry/pull-spec.ts';
 import { type Bench, bringOver, engineOf, graphMode, openBench, openIndexDb } from '../bench.ts';
 import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
@@ -132,7 +134,16 @@ async function assertGraphIsFinite(
     const to = join(scratch, `bundle-${parsePullSpec(resolved).digest?.slice(7, 19)}`);
     // The folders that opm reads, whatever the image's labels say.
     await unpackBundle({ registry }, resolved, to);
-    csvs.push(...(await readCsvs(join(to, 'manifests'))));
+    const csv = await csvOf(join(to, 'manifests'));
+    if (csv !== null) csvs.push(csv);
   }
   assertNoSubstitutionCycle([...substitutionsIn(db, operators), ...csvs]);
+}
+
+/** What takes too much to be read here is left to opm, which has a limit of its own. */
+async function csvOf(manifests: string): Promise<Csv | null> {
+  return inThread('readCsv', manifests).catch((thrown: unknown) => {
+    if (asFailure(thrown).verdict === 'user') return null;
+    throw thrown;
+  });
 }
