@@ -2,7 +2,7 @@
 # Finds the programs the project needs that are not npm packages, installs or builds what is missing,
 # and links all of them into .tools/bin. Nothing is said or done when everything is there.
 #
-#   scripts/tools.sh            everything the tests need (both opm versions, gitlab-judge)
+#   scripts/tools.sh            everything the tests need (both opm versions, gitlab-judge, yaml-oracle)
 #   scripts/tools.sh demo       what `make demo` needs (one opm)
 #   scripts/tools.sh cluster    what a real cluster needs: etcd and Kubernetes, Tekton, Pipelines-as-Code, bubblewrap
 #   scripts/tools.sh opm        both opm versions and nothing else (the image)
@@ -120,6 +120,12 @@ opm() {
   ln -sfn "$out/opm-$1" "$links/opm-$1"
 }
 
+# Tests compare our reading of YAML with that of opm's libraries.
+yaml_oracle() {
+  go_programs yaml-oracle "$root/tools/yaml-oracle" 0 "" "-s -w" yaml-oracle
+  ln -sfn "$out/yaml-oracle" "$links/yaml-oracle"
+}
+
 # The parts of a real cluster are folders, not single programs: .tools/kubernetes, .tools/tekton, .tools/pac.
 cluster() {
   local version=v1.36.3 of=k8s.io/component-base/version
@@ -144,7 +150,7 @@ case "${1:-all}" in
   demo) opm v1.48.0 ;;
   opm) opm v1.48.0; opm v1.73.0 ;;
   all)
-    opm v1.48.0; opm v1.73.0
+    opm v1.48.0; opm v1.73.0; yaml_oracle
     # Tests alone need it: without the modules they are skipped and say so, but not in CI.
     if ! (gitlab_judge); then
       [ -z "${CI:-}" ] || exit 1

@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -31,6 +32,8 @@ const LARGEST = 16 * 1024 * 1024;
  * The ClusterServiceVersion opm takes from an unpacked bundle's manifests folder: the first by the names of the files that
  * lie in the folder itself, whatever their extension, of which it reads the first document alone. What cannot be read is
  * passed over, as opm does it with a warning; null when there is none with a name.
+ *
+ * @throws Failure `bundle_unsupported` when a file with one is larger than a cluster could store
  */
 export async function readCsv(manifestsDir: string): Promise<Csv | null> {
   const found = await findCsv(manifestsDir);
@@ -54,18 +57,32 @@ async function findCsv(manifestsDir: string): Promise<{ file: string; document: 
   const entries = await readdir(manifestsDir, { withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith('.')).map(({ name }) => name);
   for (const file of files.sort()) {
-    const path = join(manifestsDir, file);
-    if ((await stat(path)).size > LARGEST) continue;
-    const bytes = await readFile(path);
-    const document = mayHoldCsv(bytes) ? objectOpmReads(bytes) : undefined;
+    const bytes = await readManifest(manifestsDir, file);
+    const document = bytes === null ? null : objectOpmReads(bytes);
     if (CsvDocument.safeParse(document).success) return { file, document };
   }
   return null;
 }
 
-/** Reading all other manifests would cost more than all else. */
-function mayHoldCsv(bytes: Buffer): boolean {
-  return bytes.includes('ClusterServiceVersion') || bytes.includes(Buffer.from('ServiceVersion', 'utf16le'));
+/** The bytes of a manifest that may hold a ClusterServiceVersion, null for others: parsing them would cost more than all else. */
+async function readManifest(manifestsDir: string, file: string): Promise<Buffer | null> {
+  const path = join(manifestsDir, file);
+  if (!(await mayHoldCsv(path))) return null;
+  const { size } = await stat(path);
+  if (size <= LARGEST) return readFile(path);
+  const message = `The manifest manifests/${file} has ${size} bytes, more than ${LARGEST}: make it smaller`;
+  throw new Failure('bundle_unsupported', message);
+}
+
+const CSV = 'ClusterServiceVersion';
+
+async function mayHoldCsv(path: string): Promise<boolean> {
+  let end = '';
+  for await (const part of createReadStream(path, { encoding: 'latin1', highWaterMark: 1024 * 1024 })) {
+    if (`${end}${part}`.includes(CSV)) return true;
+    end = (part as string).slice(-CSV.length);
+  }
+  return false;
 }
 
 /** A manifest file that may hold ClusterServiceVersions. */
@@ -86,12 +103,8 @@ export interface CsvFile {
 export async function readCsvFiles(manifestsDir: string): Promise<CsvFile[]> {
   const files: CsvFile[] = [];
   for (const file of await manifestFiles(manifestsDir)) {
-    const path = join(manifestsDir, file);
-    if ((await stat(path)).size > LARGEST) {
-      throw new Failure('bundle_unsupported', `The manifest ${file} is larger than ${LARGEST} bytes`);
-    }
-    const bytes = await readFile(path);
-    if (!mayHoldCsv(bytes)) continue;
+    const bytes = await readManifest(manifestsDir, file);
+    if (bytes === null) continue;
     try {
       const text = decodeUtf8(bytes);
       files.push({

@@ -9,8 +9,7 @@ import { YamlRefused, yamlDocuments } from './yaml.ts';
  */
 export function objectOpmReads(bytes: Buffer): unknown {
   if (isJson(bytes)) return firstJsonValue(bytes.toString('utf8'));
-  const text = decode(bytes);
-  const first = text === undefined ? undefined : firstDocument(text);
+  const first = isUtf8(bytes) ? firstDocument(bytes.toString('utf8')) : undefined;
   if (first === undefined) return undefined;
   try {
     const document = yamlDocuments(first, { repeatedKeys: 'last wins' }).next();
@@ -28,18 +27,6 @@ function isJson(bytes: Buffer): boolean {
   return /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*\{/.test(
     bytes.subarray(0, SNIFFED).toString('utf8'),
   );
-}
-
-/** go-yaml reads UTF-16, too, when it begins with a byte order mark. */
-function decode(bytes: Buffer): string | undefined {
-  const utf16 =
-    bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : null;
-  if (utf16 === null) return isUtf8(bytes) ? bytes.toString('utf8') : undefined;
-  try {
-    return new TextDecoder(utf16, { fatal: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The lines up to the first separator, each with a line feed at its end; undefined where a separator has text behind it. */

@@ -10,6 +10,13 @@ export type Reply = { result: unknown } | { code: ErrorCode; message: string; ca
 
 type Result<Name extends keyof Tasks> = Tasks[Name] extends (...args: never) => infer Value ? Awaited<Value> : never;
 
+/** A task took too long or needed too much memory. */
+export class ThreadLimit extends Failure {
+  constructor(message: string, options: { cause: unknown }) {
+    super('bundle_unsupported', message, options);
+  }
+}
+
 /** At once; the others wait. */
 const THREADS = 2;
 /** MiB; the largest manifests (16 MiB) need a fifth of it. */
@@ -23,7 +30,7 @@ const idle: Worker[] = [];
 /**
  * Does a task in another thread, so that nothing else waits for a large file, and none can exhaust the process.
  *
- * @throws Failure what the task throws; `bundle_unsupported` when it takes too long or needs too much memory
+ * @throws Failure what the task throws; {@link ThreadLimit} when it takes too long or needs too much memory
  */
 export function inThread<Name extends keyof Tasks>(
   task: Name,
@@ -55,8 +62,7 @@ async function replyOf(task: keyof Tasks, args: unknown[]): Promise<Reply> {
     };
     const limit = limits[code ?? name];
     if (limit === undefined) throw cause;
-    const message = `The manifests of the bundle cannot be read: reading them ${limit}. Make them smaller`;
-    throw new Failure('bundle_unsupported', message, { cause });
+    throw new ThreadLimit(`The manifests of the bundle cannot be read: it ${limit}. Make them smaller`, { cause });
   }
 }
 

@@ -2,12 +2,11 @@ import { join } from 'node:path';
 import { bundleMapping } from '../../bundle/labels.ts';
 import type { Csv } from '../../bundle/manifests.ts';
 import { assertNoSubstitutionCycle } from '../../bundle/substitutions.ts';
-import { inThread } from '../../bundle/thread.ts';
+import { inThread, ThreadLimit } from '../../bundle/thread.ts';
 import type { PackageChange } from '../../catalog/changes.ts';
 import { assertNotCatalogOnly } from '../../catalog/files.ts';
 import { bundlesIn, packagesIn, substitutionsIn } from '../../catalog/index-db.ts';
 import { deprecationMatches, presenceOf } from '../../catalog/presence.ts';
-import { asFailure } from '../../errors/failure.ts';
 import { parsePullSpec } from '../../registry/pull-spec.ts';
 import { type Bench, bringOver, engineOf, graphMode, openBench, openIndexDb } from '../bench.ts';
 import { changedIndex, decideImage, destinationOf, indexTokens, overwrittenIndex } from '../index-change.ts';
@@ -143,7 +142,7 @@ async function assertGraphIsFinite(
 /** What takes too much to be read here is left to opm, which has a limit of its own. */
 async function csvOf(manifests: string): Promise<Csv | null> {
   return inThread('readCsv', manifests).catch((thrown: unknown) => {
-    if (asFailure(thrown).verdict === 'user') return null;
+    if (thrown instanceof ThreadLimit) return null;
     throw thrown;
   });
 }
