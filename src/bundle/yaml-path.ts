@@ -38,7 +38,25 @@ export function nodeAt(root: YamlNode, path: Path): Found | undefined {
   return found;
 }
 
+type Index = ReadonlyMap<string | null, PairNode>;
+const indexes = new WeakMap<MappingNode, Index | null>();
+
+/** Pairs by their keys, as a mapping may have a hundred thousand; null where some come from other mappings. */
+function indexOf(map: MappingNode): Index | null {
+  const known = indexes.get(map);
+  if (known !== undefined) return known;
+  const isWhole = !map.pairs.some(({ key }) => isMerge(key));
+  const index = isWhole ? new Map(map.pairs.map((pair) => [keyOf(pair.key), pair])) : null;
+  indexes.set(map, index);
+  return index;
+}
+
 function pairOf(map: MappingNode, key: string): Found | undefined {
+  const index = indexOf(map);
+  if (index !== null) {
+    const pair = index.get(key);
+    return pair && { node: pair.value, within: { map, pair } };
+  }
   for (const pair of map.pairs.toReversed()) {
     if (!isMerge(pair.key)) {
       if (keyOf(pair.key) === key) return { node: pair.value, within: { map, pair } };

@@ -49,6 +49,24 @@ describe('a part of a string', () => {
     expect(spliceYaml(shared, both).text).toBe('a: &m {i: q.io/y:2}\nb: *m\n');
   });
 
+  test('that is empty is replaced as a whole, and ends', () => {
+    const splice = { document: 0, path: ['a'], from: 0, to: 0, text: 'x' };
+    expect(spliceYaml(openYaml("a: ''  # c\n"), [splice]).text).toBe("a: 'x'  # c\n");
+    expect(spliceYaml(openYaml('a: "long text"\n'), [splice]).text).toBe('a: "xlong text"\n');
+  });
+
+  test('of each of 20,000 values takes no longer than reading them a few times', () => {
+    const text = (image: string) => `m:\n${Array.from({ length: 20_000 }, (_, at) => `  k${at}: ${image}\n`).join('')}`;
+    const splices = Array.from({ length: 20_000 }, (_, at) => ({
+      document: 0,
+      path: ['m', `k${at}`],
+      from: 0,
+      to: 3,
+      text: 'b:2',
+    }));
+    expect(spliceYaml(openYaml(text('a:1')), splices).text).toBe(text('b:2'));
+  });
+
   test('of a merged mapping changes where it comes from', () => {
     const yaml = openYaml('a: &m\n  i: q.io/x:1\nb:\n  <<: *m\n  k: 1\n');
     const splice = { document: 0, from: 0, to: 8, text: 'q.io/y:2' };
