@@ -81,6 +81,7 @@ export const policy = {
   configuration_invalid: 'internal',
   database_unavailable: 'transient',
   lease_lost: 'internal',
+  local_shortage: 'transient',
   process_failed: 'internal',
   process_timeout: 'transient',
   answer_unreadable: 'internal',

@@ -102,7 +102,7 @@ export async function tryGit(remote: Remote, args: readonly string[], options: G
  * Runs git and gives its standard output.
  *
  * @param doing begins the message when the remote is the reason, e.g. `Error cloning remote repository for {url}`
- * @throws Failure as `remoteFailure` says, `process_failed` for trouble of our own (a damaged repository, a full disk)
+ * @throws Failure as `remoteFailure` says, `process_failed` for trouble of our own (a damaged repository), `local_shortage`
  */
 export async function git(
   remote: Remote,
@@ -116,12 +116,9 @@ export async function git(
 }
 
 function localFailure(args: readonly string[], ran: Ran): Failure {
-  const full = /No space left on device|Disk quota exceeded/.test(ran.stderr);
-  return new Failure(
-    'process_failed',
-    full ? 'No space is left in the state directory' : `git ${args[0]} failed with exit code ${ran.exitCode}`,
-    { cause: new Error(mask(ran.stderr.trim())) },
-  );
+  return new Failure('process_failed', `git ${args[0]} failed with exit code ${ran.exitCode}`, {
+    cause: new Error(mask(ran.stderr.trim())),
+  });
 }
 
 /** What the server itself said: git repeats it with `remote:` before each line. */

@@ -44,6 +44,13 @@ export function startHere({ file, args, cwd, env, input }: Command): Child {
     // What no system call can take: a NUL in an argument, more arguments than there is room for.
     return { ended: Promise.resolve({ ...NOTHING, error: codeOf(thrown) }), kill: () => {} };
   }
+  if (child.stdin === undefined) {
+    // Without a file descriptor for its pipes Node makes none, and tells the reason only.
+    const failed = new Promise<Ended>((resolve) => {
+      child.once('error', (thrown) => resolve({ ...NOTHING, error: codeOf(thrown) }));
+    });
+    return { ended: failed, kill: () => {} };
+  }
   const kill = () => killGroup(child);
   const ended = endOf(child, kill);
   killedWithUs(kill, ended);

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { Failure } from '../errors/failure.ts';
+import { shortageInWords, shortageOf } from '../errors/shortage.ts';
 import { dyingWithUs, wasNotFound } from './dying.ts';
 import { start } from './launcher.ts';
 
@@ -51,7 +52,7 @@ export function childEnvironment(extra: Record<string, string> = {}): Record<str
  * Runs a program to its end and gives its exit code and output; a non-zero exit is not an error here.
  *
  * @throws Failure `process_timeout` when killed at the timeout, `process_failed` when it cannot be started or dies by a
- *   signal; the signal's reason when aborted. Messages name the program only, never its arguments.
+ *   signal; `local_shortage` when this machine lacks what it needs; the signal's reason when aborted. Messages name the program only, never its arguments.
  */
 export async function run(program: string, args: readonly string[], options: RunOptions): Promise<Ran> {
   return places(async () => {
@@ -79,6 +80,8 @@ export async function run(program: string, args: readonly string[], options: Run
       if (timedOut)
         throw new Failure('process_timeout', `${program} did not finish within ${options.timeout / 1000} s`);
       const [stdout, stderr] = [output.stdout.toString(), output.stderr.toString()];
+      const shortage = error === undefined ? exitCode !== 0 && shortageInWords(stderr) : shortageOf(error);
+      if (shortage) throw new Failure('local_shortage', shortage, { cause: error ?? stderr.slice(-2000) });
       if (exitCode !== null && error === undefined && !wasNotFound({ exitCode, stderr }))
         return { exitCode, stdout, stderr };
       const end = signal ? `was ended by ${signal}` : 'could not be started';
