@@ -157,7 +157,7 @@ async function carryOut(given: Case) {
     [deliveryId],
   );
   const { rows: journal } = await database.database.pool.query(
-    'select name, outcome, undone_at from delivery_steps where delivery_id = $1 order by seq',
+    'select name, outcome, notes, undone_at from delivery_steps where delivery_id = $1 order by seq',
     [deliveryId],
   );
   return { world, before, delivery, requests, journal, ids, made, touches: schedule.touches };
@@ -190,7 +190,10 @@ function expectWhole({ overwrite, proposal }: Case, { world, before, delivery, r
     ...Object.fromEntries(ids.map((id) => [`${SHARED}-${id}`, artifactOf(head, id)])),
     ...(overwrite ? { [INDEX]: imageOf(head), [SHARED]: artifactOf(head, last) } : {}),
   });
-  expect(after.branches).toEqual({ 'v4.19': [...(before.branches['v4.19'] ?? []), ...(overwrite ? [head] : [])] });
+  // Of the source branch nothing is left, or it is told that something is.
+  const { [Plan.parse(delivery?.plan).sourceBranch]: left, ...branches } = after.branches;
+  if (left !== undefined) expect(standing.some(({ notes }) => notes?.source_branch_remains !== undefined)).toBe(true);
+  expect(branches).toEqual({ 'v4.19': [...(before.branches['v4.19'] ?? []), ...(overwrite ? [head] : [])] });
   expect(proposal).toBe(Plan.parse(delivery?.plan).proposal);
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { Failure } from '../../errors/failure.ts';
+import { asFailure, describe, Failure } from '../../errors/failure.ts';
+import { patiently } from '../../errors/retry.ts';
 import type { Step, StepWorld } from '../step.ts';
 import { propose } from './propose.ts';
 
@@ -18,7 +19,8 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     return { iid: world.outcomeOf(propose).iid, head: plan.head, branch: plan.branch, base: plan.base };
   },
 
-  async run({ iid, head, branch, base }, { forge, deadlines, signal, note, report, log }) {
+  async run({ iid, head, branch, base }, world) {
+    const { forge, deadlines, signal, note, report, log } = world;
     const sha = await forge.mergeWhenReady({
       iid,
       sha: head,
@@ -33,6 +35,7 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
       },
     });
     await note({ merged: sha });
+    await removeSourceBranch(world);
     return { sha };
   },
 
@@ -44,6 +47,25 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     if (standing.includes(merged)) await forge.revertMerge({ sha: merged, branch }, signal);
   },
 };
+
+/** Milliseconds for which publishing waits for a GitLab that is away. */
+const BRANCH_PATIENCE = 30_000;
+
+/**
+ * GitLab was asked to remove the branch when it merges, which it does later, or not at all. One that it does not let us
+ * remove is told and left: what is merged is not taken back for it.
+ */
+async function removeSourceBranch({ plan, forge, deadlines, signal, log, note }: StepWorld): Promise<void> {
+  const patience = { total: Math.min(deadlines.patience, BRANCH_PATIENCE), first: 250, longest: 5000 };
+  try {
+    await patiently(patience, signal, () => forge.deleteBranch(plan.sourceBranch, signal));
+  } catch (thrown) {
+    const { code, verdict } = asFailure(thrown);
+    if (signal.aborted || verdict === 'internal' || code === 'database_unavailable') throw thrown;
+    log.warn({ code, branch: plan.sourceBranch }, `The source branch remains, delete it by hand: ${describe(thrown)}`);
+    await note({ source_branch_remains: plan.sourceBranch });
+  }
+}
 
 /** What we built on must still be what the shared tags say, or the change of somebody else would be lost (H9, H21). @throws Failure `from_index_changed`, `target_moved` */
 export async function assertNothingMoved({ plan, registry }: StepWorld): Promise<void> {

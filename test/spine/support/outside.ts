@@ -94,7 +94,7 @@ export function outsideOf(world: World, job: number, touch: Touch): Outside {
         mr.state = 'merged';
         mr.merged = sha;
         target.push({ sha });
-        world.branches.delete(mr.sourceBranch);
+        // The branch remains: GitLab removes it later, or not at all.
         return sha;
       }),
     mergedCommit: ({ iid }) => read(() => world.mergeRequests[iid - 1]?.merged ?? null),
