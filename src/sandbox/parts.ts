@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { createLog } from '../telemetry/log.ts';
-import { type GitLab, startGitLab } from './gitlab/server.ts';
+import { type GitLab, type GitLabBehaviour, startGitLab } from './gitlab/server.ts';
 import { type Kubernetes, startKubernetes } from './kubernetes/server.ts';
 import type { Layout } from './layout.ts';
 import { type PipelinesAsCode, startPipelinesAsCode } from './pac/server.ts';
@@ -44,7 +44,10 @@ export type AnyParts = Parts<ClusterAddress, HookAddress>;
 const logOf = (name: string) => createLog(process.env.INDEXWRIGHT_LOG_LEVEL ?? 'silent', name);
 
 /** Describes the parts that are the same for both kinds of cluster; nothing runs yet. */
-export function commonParts({ path, identity }: Layout): Pick<AnyParts, 'postgres' | 'registry' | 'gitlab'> {
+export function commonParts(
+  { path, identity }: Layout,
+  gitlab: GitLabBehaviour = {},
+): Pick<AnyParts, 'postgres' | 'registry' | 'gitlab'> {
   const { ports, registryUsers } = identity;
   return {
     postgres: part(
@@ -75,14 +78,14 @@ export function commonParts({ path, identity }: Layout): Pick<AnyParts, 'postgre
     ),
     gitlab: part(
       'gitlab',
-      () => startGitLab({ dir: path('gitlab'), port: ports.gitlab, log: logOf('gitlab') }),
-      (gitlab) => gitlab.close(),
+      () => startGitLab({ ...gitlab, dir: path('gitlab'), port: ports.gitlab, log: logOf('gitlab') }),
+      (running) => running.close(),
     ),
   };
 }
 
 /** Describes the parts of a sandbox whose cluster is imitated; nothing runs yet. */
-export function imitatedParts(layout: Layout): Parts {
+export function imitatedParts(layout: Layout, gitlab: GitLabBehaviour = {}): Parts {
   const { path, identity } = layout;
   const kubernetes = part<ImitatedCluster>(
     'kubernetes',
@@ -107,7 +110,7 @@ export function imitatedParts(layout: Layout): Parts {
     (server) => server.close(),
   );
   return {
-    ...commonParts(layout),
+    ...commonParts(layout, gitlab),
     kubernetes,
     pipelinesAsCode: part(
       'pipelines-as-code',

@@ -8,6 +8,7 @@ import { makeBinaryImage } from './binary-image.ts';
 import { pushBundleImage } from './bundle-image.ts';
 import { makeBundleRepository } from './bundle-repository.ts';
 import { type RealParts, realParts } from './cluster/parts.ts';
+import type { GitLabBehaviour } from './gitlab/server.ts';
 import { type Layout, openLayout, writePrivate } from './layout.ts';
 import { makeIndex } from './make-index.ts';
 import { allUp } from './part.ts';
@@ -38,6 +39,8 @@ export interface SandboxOptions {
   deadlines?: Record<string, number>;
   /** More of the service's configuration, from the addresses of the parts. */
   settings?: (at: Addresses) => Settings;
+  /** Where instances of GitLab differ. */
+  gitlab?: GitLabBehaviour;
   /** Told of each part as it comes up. */
   say?: (line: string) => void;
 }
@@ -63,7 +66,7 @@ export interface Sandbox<Of extends AnyParts = Parts> {
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const layout = await openLayout(options.dir, 'imitated');
-  return startOn(layout, imitatedParts(layout), options);
+  return startOn(layout, imitatedParts(layout, options.gitlab), options);
 }
 
 /**

@@ -24,6 +24,8 @@ export interface GitLabWorld {
   human(method: string, path: string, body?: object): Promise<unknown>;
   /** A commit on a branch by somebody else; gives its id. */
   humanCommits(branch: string, path?: string): Promise<string>;
+  /** A change of one commit on the target's tip, not pushed. */
+  changed(): Promise<Workspace>;
   /** A pushed change, one commit on the target's tip. */
   pushed(): Promise<Workspace>;
   /** A pushed change with its open merge request. */
@@ -86,10 +88,14 @@ export async function gitlabWorld(
       const made = await world.human('POST', '/repository/commits', { branch, commit_message: 'theirs', actions });
       return (made as { id: string }).id;
     },
-    async pushed() {
+    async changed() {
       const workspace = await forge.openWorkspace({ branch: TARGET, dir: join(dir, `ws-${++count}`) }, signal);
       writeFileSync(join(workspace.dir, '.iib-build-metadata.json'), `{"request_id": ${count}}\n`);
       await workspace.commit({ message: 'IIB: Add bundles for request 1', author: AUTHOR }, signal);
+      return workspace;
+    },
+    async pushed() {
+      const workspace = await world.changed();
       await workspace.push(SOURCE, signal);
       return workspace;
     },

@@ -1,3 +1,4 @@
+import { type RandomFault, randomFaults } from './random-faults.ts';
 import type { Project } from './records.ts';
 import { CALLS, findRefusal } from './refusals.ts';
 import type { Release } from './release.ts';
@@ -105,6 +106,12 @@ export interface Faults {
   stuckMergeability(fault?: ProjectFault): Injected;
   /** Merged without telling: `merge_commit_sha` and `squash_commit_sha` stay null. */
   hideMergeShas(fault?: ProjectFault): Injected;
+  /**
+   * A share of all calls, from 0 to 1, goes wrong as calls of a busy GitLab do: 429 with and without `Retry-After`, a
+   * proxy's 502 in HTML, maintenance, a read-only repository, connections that are cut, before and after the effect. The
+   * same seed gives the same sequence.
+   */
+  random(fault: { seed: number; share: number }): Injected;
   /** Takes all faults back. */
   clear(): void;
 }
@@ -127,6 +134,7 @@ export function createFaults(release: Release, released: () => void): { faults: 
   const repeats = faultList<ProjectFault & { event?: string }>();
   const refusals = faultList<MergeRefusal>();
   const pushes = faultList<ProjectFault & { message: string }>();
+  let unrest: { next: RandomFault; hits: number; strike(): void } | undefined;
   const merges = faultList<ProjectFault & { reason: string }>();
   const stuck = faultList<ProjectFault>();
   const hidden = faultList<ProjectFault>();
@@ -149,6 +157,20 @@ export function createFaults(release: Release, released: () => void): { faults: 
         if ('mergeError' in answer) return merges.inject({ ...fault, reason: answer.mergeError });
         return calls.inject({ times: fault.times ?? 1, skip: fault.skip ?? 0, ...CALLS[call], answer });
       },
+      random({ seed, share }) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const mine = { next: randomFaults(release, seed, share), hits: 0, strike: resolve };
+        unrest = mine;
+        return {
+          get hits() {
+            return mine.hits;
+          },
+          struck: promise,
+          remove() {
+            if (unrest === mine) unrest = undefined;
+          },
+        };
+      },
       refusePush: pushes.inject,
       stuckMergeability(fault = {}) {
         const injected = stuck.inject({ ...fault, times: Number.POSITIVE_INFINITY });
@@ -166,16 +188,24 @@ export function createFaults(release: Release, released: () => void): { faults: 
       hideMergeShas: (fault = {}) => hidden.inject(fault),
       clear() {
         for (const kind of [calls, drops, repeats, refusals, pushes, merges, stuck, hidden]) kind.clear();
+        unrest = undefined;
         released();
       },
     },
     taker: {
-      call: (method, path, search) =>
-        calls.take(
+      call(method, path, search) {
+        const injected = calls.take(
           (fault) =>
             (fault.method === undefined || fault.method === method) &&
             (fault.path.test(path) || fault.path.test(path + search)),
-        ),
+        );
+        const fault = injected ?? unrest?.next(method, path + search);
+        if (injected === undefined && fault !== undefined && unrest !== undefined) {
+          unrest.hits += 1;
+          unrest.strike();
+        }
+        return fault;
+      },
       hook(project, event) {
         if (drops.take(hook(project, event))) return 'drop';
         return repeats.take(hook(project, event)) ? 'repeat' : undefined;

@@ -22,18 +22,22 @@ import { createBackground, createQueues, type World } from './world.ts';
 export type { CallFault, Faults, Injected } from './faults.ts';
 export type { Hook, Project, PushDelay, Release, User };
 
-export interface GitLabOptions {
-  /** Keeps repositories and records; a second start on the same directory goes on with them. */
-  dir: string;
-  /** A free one when left out. */
-  port?: number;
-  log?: Log;
+/** How GitLab answers where instances differ. */
+export interface GitLabBehaviour {
   /** Whose answers it gives; the newest unless told otherwise. */
   release?: Release;
   /** How long a push waits to be processed; up to 1.5 seconds unless told otherwise. */
   pushDelay?: PushDelay;
   /** How often, from 0 to 1, a look at a mergeable merge request makes GitLab check it anew; a tenth unless told otherwise. */
   doubt?: number;
+}
+
+export interface GitLabOptions extends GitLabBehaviour {
+  /** Keeps repositories and records; a second start on the same directory goes on with them. */
+  dir: string;
+  /** A free one when left out. */
+  port?: number;
+  log?: Log;
 }
 
 const PUSH_DELAY: PushDelay = { from: 0, to: 1500, seed: 1 };

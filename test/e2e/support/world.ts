@@ -67,6 +67,7 @@ interface WorldOptions {
   workers?: number;
   deadlines?: Record<string, number>;
   settings?: SandboxOptions['settings'];
+  gitlab?: SandboxOptions['gitlab'];
   /** `settings` when what the sandbox is seeded with depends on them. */
   seededBy?: 'settings';
 }
@@ -82,13 +83,14 @@ export const realWorld = (options: WorldOptions = {}): Promise<World<RealParts>>
 async function worldOf<Of extends AnyParts>(
   dir: string,
   start: (options: SandboxOptions) => Promise<Sandbox<Of>>,
-  { workers = 1, deadlines = {}, settings }: WorldOptions,
+  { workers = 1, deadlines = {}, settings, gitlab: behaviour }: WorldOptions,
 ): Promise<World<Of>> {
   const sandbox = await start({
     dir,
     service: 'alone',
     deadlines: { patience: 5000, ...deadlines },
     ...(settings === undefined ? {} : { settings }),
+    ...(behaviour === undefined ? {} : { gitlab: behaviour }),
   }).catch((thrown: unknown) => {
     rmSync(dir, { recursive: true, force: true });
     throw thrown;
