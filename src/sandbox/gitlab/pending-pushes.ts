@@ -1,4 +1,3 @@
-import type { RefMove } from './events.ts';
 import { branchTip, NO_COMMIT } from './git.ts';
 import type { PendingPush, Project } from './records.ts';
 import { repositoryOf, type World } from './world.ts';
@@ -38,7 +37,7 @@ const HEADS = 'refs/heads/';
 export const pendingOf = (world: World, project: Project): PendingPush[] =>
   world.store.pendingPushes.filter((push) => push.project_id === project.id);
 
-function pendingMove(world: World, project: Project, branch: string): RefMove | undefined {
+function pendingMove(world: World, project: Project, branch: string): PendingPush['moves'][number] | undefined {
   return pendingOf(world, project)
     .flatMap((push) => push.moves)
     .find(({ ref }) => ref === `${HEADS}${branch}`);

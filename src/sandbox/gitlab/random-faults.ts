@@ -1,4 +1,4 @@
-import type { CallFault } from './faults.ts';
+import type { CallFault } from './call-fault.ts';
 import { seededRandom } from './random.ts';
 import { CALLS, findRefusal } from './refusals.ts';
 import type { Release } from './release.ts';

@@ -19,7 +19,8 @@ import { openStore } from './store.ts';
 import { createToken, createUser } from './users.ts';
 import { createBackground, createQueues, type World } from './world.ts';
 
-export type { CallFault, Faults, Injected } from './faults.ts';
+export type { CallFault } from './call-fault.ts';
+export type { Faults, Injected } from './faults.ts';
 export type { Hook, Project, PushDelay, Release, User };
 
 /** How GitLab answers where instances differ. */
