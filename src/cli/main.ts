@@ -64,7 +64,10 @@ program
   .command('prepare')
   .description('make a repository ready for requests, or bring it up to date: GitLab project, namespace, branches')
   .requiredOption('-f, --file <file>', 'what is wanted (docs/catalog-repository.md)')
-  .action(async ({ file }) => (await import('./catalog.ts')).prepareCatalogCommand(file));
+  .option('--set-project-settings', "set the GitLab project's settings to those recommended, instead of warning")
+  .action(async ({ file, setProjectSettings }) =>
+    (await import('./catalog.ts')).prepareCatalogCommand(file, setProjectSettings ? 'set' : 'check'),
+  );
 
 program
   .command('build-index', { hidden: false })

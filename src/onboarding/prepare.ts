@@ -7,6 +7,7 @@ import { fillBranch } from './content.ts';
 import type { Preparation } from './preparation.ts';
 import { ensureProject, type Project, type ProjectWanted } from './project.ts';
 import { type Rest, restClient } from './rest.ts';
+import { projectSettings } from './settings.ts';
 import { GITLAB_SECRET, REGISTRY_SECRET, repositoryObject, secretOf, tenantObjects } from './tenant.ts';
 
 /** Who applied: fields of objects are this name's in `managedFields`. */
@@ -16,12 +17,17 @@ const FIELD_MANAGER = 'indexwright-catalog-prepare';
  * Makes everything a repository needs before the first request, and brings it up to date where it is there already: the
  * tenant's namespace, the GitLab project, the Repository object, the branches. Each part may be repeated.
  *
- * @param report told what is there now, a line for each part
+ * @param report told what is there now, a line for each part, and which settings of the project are not as recommended
+ * @param settings whether to `set` those, too
  * @returns the project's URL
  * @throws Failure of GitLab (`gitlab_refused`, `gitlab_unavailable`, `push_refused`), of the cluster (`kubernetes_denied`,
  *   `kubernetes_unavailable`), `configuration_invalid` for a file that cannot be read
  */
-export async function prepareRepository(wanted: Preparation, report: (line: string) => void): Promise<string> {
+export async function prepareRepository(
+  wanted: Preparation,
+  report: (line: string) => void,
+  settings: 'check' | 'set' = 'check',
+): Promise<string> {
   const { gitlab, cluster, pipeline, build, kind, proposal, branches } = wanted;
   const token = readSecretFile(gitlab.tokenFile, 'the GitLab token');
   const apply = applyTo(clusterClient(cluster), FIELD_MANAGER);
@@ -30,8 +36,11 @@ export async function prepareRepository(wanted: Preparation, report: (line: stri
     await apply(object);
     report(`${object.kind} ${object.metadata.name} in the cluster`);
   }
-  const project = await ensureProject(gitlabClient(gitlab.url, token), projectOf(wanted));
+  const api = gitlabClient(gitlab.url, token);
+  const project = await ensureProject(api, projectOf(wanted));
   report(`project ${project.webUrl}`);
+  // Without merge requests none of them matters.
+  if (proposal === 'merge-request') for (const line of await projectSettings(api, project.id, settings)) report(line);
   const repository = repositoryOf(wanted, project);
   await apply(repository);
   report(`Repository ${repository.metadata.name} in the cluster`);

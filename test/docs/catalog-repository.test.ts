@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { Preparation } from '../../src/onboarding/preparation.ts';
+import { RECOMMENDED } from '../../src/onboarding/settings.ts';
 import { codeIn, page, rowsOf, section } from './page.ts';
 
 const Node = z.object({
@@ -37,4 +38,14 @@ test('the page has every setting of a preparation with its default, and no other
 test('the example on the page is one the command accepts', () => {
   const example = /```yaml\n([\s\S]*?)```/.exec(section(text, 'The file'))?.[1] ?? '';
   expect(Preparation.safeParse(parse(example)).error).toBeUndefined();
+});
+
+test('the page has every setting of a project that is recommended, with the values that serve as well', () => {
+  const rows = rowsOf(text, 'Project setting').map(([name, recommended, accepted]) => [
+    codeIn(name)[0],
+    codeIn(recommended)[0],
+    codeIn(accepted),
+  ]);
+  const wanted = RECOMMENDED.map(({ name, recommended, accepted }) => [name, String(recommended), accepted]);
+  expect(rows).toEqual(wanted);
 });

@@ -221,6 +221,63 @@ test('for Konflux it completes what Konflux has made, and makes no hook, secret 
   ).toBeNull();
 });
 
+const SETTINGS = {
+  merge_method: 'ff',
+  squash_option: 'default_on',
+  only_allow_merge_if_pipeline_succeeds: false,
+  only_allow_merge_if_all_discussions_are_resolved: false,
+};
+const Settings = z.looseObject({ merge_method: z.string(), squash_option: z.string() });
+
+test('settings of the project that are not as recommended are warned of, and set only where asked', async () => {
+  const prepared = async (settings?: 'set') => {
+    const lines: string[] = [];
+    await prepareRepository(wanted, (line) => lines.push(line), settings);
+    return lines.filter((line) => /the project's/.test(line));
+  };
+  await prepareRepository(wanted, () => {});
+  const theirs = {
+    merge_method: 'rebase_merge',
+    squash_option: 'never',
+    only_allow_merge_if_pipeline_succeeds: true,
+    only_allow_merge_if_all_discussions_are_resolved: true,
+  };
+  await api('PUT', project, Anything, theirs);
+  const warnings = await prepared();
+  expect(
+    warnings.map((line) => /^warning: the project's (\w+) is \w+, recommended is \w+: otherwise \w+/.exec(line)?.[1]),
+  ).toEqual(Object.keys(theirs));
+  expect(await api('GET', project, Settings)).toMatchObject(theirs);
+
+  expect(await prepared('set')).toEqual([
+    "the project's merge_method is ff now, it was rebase_merge",
+    "the project's squash_option is default_on now, it was never",
+    "the project's only_allow_merge_if_pipeline_succeeds is false now, it was true",
+    "the project's only_allow_merge_if_all_discussions_are_resolved is false now, it was true",
+  ]);
+  expect(await api('GET', project, Settings)).toMatchObject(SETTINGS);
+  expect(await prepared('set')).toEqual([]);
+
+  // As good as what is recommended: neither a warning nor a change.
+  await api('PUT', project, Anything, { squash_option: 'always' });
+  expect(await prepared('set')).toEqual([]);
+  expect(await api('GET', project, Settings)).toMatchObject({ ...SETTINGS, squash_option: 'always' });
+});
+
+test('where changes are committed directly, no setting of merge requests is looked at', async () => {
+  const lines: string[] = [];
+  await prepareRepository({ ...wanted, proposal: 'direct-commit' }, (line) => lines.push(line), 'set');
+  expect(lines.filter((line) => /the project's/.test(line))).toEqual([]);
+  expect(await api('GET', project, Settings)).toMatchObject({ merge_method: 'merge' });
+});
+
+test('the command sets them with --set-project-settings', async () => {
+  const args = ['catalog', 'prepare', '--set-project-settings', '--file', join(dir, 'prepare.yaml')];
+  const { stderr } = await promisify(execFile)(join(ROOT, 'bin/indexwright'), args);
+  expect(stderr).toContain("the project's merge_method is ff now, it was merge\n");
+  expect(await api('GET', project, Settings)).toMatchObject({ merge_method: 'ff' });
+});
+
 test('what is refused is said in words that name it and show no secret', async () => {
   const nobody = { ...wanted, gitlab: { ...wanted.gitlab, members: ['nobody-of-this-name'] } };
   await expect(prepareRepository(nobody, () => {})).rejects.toMatchObject({

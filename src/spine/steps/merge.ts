@@ -44,7 +44,9 @@ export const merge: Step<z.infer<typeof Intent>, z.infer<typeof Outcome>> = {
     if (merged === null) return;
     // A revert whose answer was lost is not made twice, nor one that somebody made by hand.
     const standing = await forge.standingCommits({ branch, base, head: merged, mergeRequest: iid }, signal);
-    if (standing.includes(merged)) await forge.revertMerge({ sha: merged, branch }, signal);
+    // A fast-forward puts the commits themselves onto the branch, one for each request; all else ends in one commit.
+    const landed = merged === head ? standing : standing.filter((sha) => sha === merged);
+    for (const sha of landed) await forge.revertMerge({ sha, branch }, signal);
   },
 };
 
