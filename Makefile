@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster lint sandbox bench bench-api bench-cluster soak setup setup-demo conformance image test-image
+.PHONY: demo test test-cluster test-gitlab lint sandbox bench bench-api bench-cluster soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 IMAGE ?= localhost/indexwright:latest
@@ -23,6 +23,11 @@ test-cluster: setup ## the same requests on real programs: Kubernetes, Tekton, P
 	@if scripts/tools.sh cluster; then npm exec -- vitest run --config vitest.cluster.config.ts; \
 	elif [ -n "$$CI" ]; then exit 1; \
 	else echo "[test-cluster] SKIPPED: the programs of a real cluster cannot be had here (the reason stands above)" >&2; fi
+
+test-gitlab: setup ## the contract suite on a GitLab of yours: GITLAB_URL, GITLAB_TOKEN (environment), GITLAB_GROUP, GITLAB_HOOK_URL (docs/development.md)
+	@if [ "$(origin GITLAB_TOKEN)" = "command line" ]; then \
+	  echo "[test-gitlab] other users of this machine can read a token in make's arguments: put it into the environment" >&2; fi
+	@npm exec -- node test/contract/gitlab/main.ts
 
 lint: node_modules/.installed
 	@npm exec -- biome check --error-on-warnings .
