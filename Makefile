@@ -33,9 +33,8 @@ lint: node_modules/.installed
 	@npm exec -- biome check --error-on-warnings .
 	@npm exec -- tsc --noEmit
 
-soak: setup ## the long tests: all versions of all real operators, a kill at each moment alone, 100,000 random payloads, more hostile images, 30,000 random YAML texts
-	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run test/e2e/sequences test/e2e/kills.test.ts test/e2e/outages.test.ts test/e2e/hostile.test.ts \
-	  test/e2e/direct-commit.test.ts test/api/random.test.ts test/bundle/dialect.test.ts
+soak: setup ## the long tests: the files that import test/support/soak.ts, each with all that it has
+	@INDEXWRIGHT_SOAK=1 npm exec -- vitest run $$(grep -rl "support/soak.ts'" test --include='*.test.ts')
 
 image: ## the image by buildah, without any registry; IMAGE=name, BASE_IMAGE=name
 	@scripts/image.sh "$(IMAGE)"

@@ -1,59 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { noCredentials } from '../../src/registry/auth.ts';
-import { createRegistryClient, type RegistryClient } from '../../src/registry/client.ts';
-import { DEFAULT_LIMITS, extractDirectories, extractDirectory } from '../../src/registry/layers.ts';
-import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
-import { gzipLayer, type Layer, pushed, type TarEntry, tarOf, temporaryDirectory } from './fixtures.ts';
+import { extractDirectories } from '../../src/registry/layers.ts';
+import { gzipLayer, type Layer, pushed, type TarEntry, tarOf } from './fixtures.ts';
+import { file, filesIn, folder, hardLink, type LayersWorld, startLayersWorld, symlink } from './layers-world.ts';
+import { header, padded, rawTar } from './raw-tar.ts';
 
-let dir: string;
-let registry: RunningRegistry;
-let client: RegistryClient;
-let count = 0;
-
-let largeTar: Buffer;
+let world: LayersWorld;
+let imageOf: LayersWorld['imageOf'];
+let extracted: LayersWorld['extracted'];
 
 beforeAll(async () => {
-  largeTar = await tarOf([{ name: 'manifests/large', content: randomBytes(2_000_000) }]);
-  dir = await temporaryDirectory();
-  registry = await startRegistry({ dir: join(dir, 'registry') });
-  client = createRegistryClient({ auth: noCredentials, insecure: [registry.host], callTimeout: 10_000 });
+  world = await startLayersWorld();
+  ({ imageOf, extracted } = world);
 });
-afterAll(async () => {
-  await registry?.close();
-  await rm(dir, { recursive: true, force: true });
-});
-
-const file = (name: string, content = name): TarEntry => ({ name, content });
-const folder = (name: string): TarEntry => ({ name, type: 'directory' });
-
-async function imageOf(...layers: (Layer | TarEntry[])[]): Promise<string> {
-  count += 1;
-  const packed = await Promise.all(layers.map((layer) => (Array.isArray(layer) ? gzipLayer(layer) : layer)));
-  const spec = `${registry.host}/test/image:${count}`;
-  await pushed(spec, [{ architecture: 'amd64', layers: packed }]);
-  return spec;
-}
-
-/** Relative path → content of all files below a directory. */
-async function filesIn(root: string): Promise<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const path of (await readdir(root, { recursive: true })).toSorted()) {
-    const at = join(root, path);
-    if ((await stat(at)).isFile()) found[path] = await readFile(at, 'utf8');
-  }
-  return found;
-}
-
-async function extracted(image: string, directory = '/manifests', limits = DEFAULT_LIMITS) {
-  count += 1;
-  const to = join(dir, `out-${count}`);
-  await extractDirectory({ client, image, directory, to, limits });
-  return filesIn(to);
-}
+afterAll(() => world?.close());
 
 describe('what is in the image', () => {
   test('only the directory, whatever the layers are packed with', async () => {
@@ -148,6 +111,161 @@ describe('what is in the image', () => {
     expect(await extracted(await imageOf([file('a/b/old')], [file('a/b/.wh..wh..opq', '')]), '/a/b')).toEqual({});
   });
 
+  test.each<[string, (TarEntry[] | Layer)[]]>([
+    ['an entry for the root', [[folder('/'), file('manifests/a', 'a')]]],
+    ['an entry for the root as ./', [[folder('./'), folder('./manifests'), file('./manifests/a', 'a')]]],
+    ['leading slashes', [[folder('//manifests/'), file('/manifests/a', 'a')]]],
+    ['.. that stays inside', [[file('etc/../manifests/./a', 'a')], [file('x/y/../../manifests//a', 'a')]]],
+    ['no magic', [{ bytes: padded(header({ name: 'manifests/a', size: 1, magic: '' }), 'a') }]],
+    ['a directory after its files', [[file('manifests/a', 'a'), folder('manifests/')]]],
+    ['an entry twice', [[file('manifests/a', 'x'), file('manifests/a', 'a')]]],
+    [
+      'a directory in place of a link to one',
+      [
+        [folder('d'), file('d/x'), symlink('manifests', 'd')],
+        [folder('manifests'), file('manifests/a', 'a')],
+      ],
+    ],
+    [
+      'a hard link inside',
+      [
+        [file('manifests/a', 'a'), file('manifests/b', 'b'), hardLink('manifests/b', 'manifests/a')],
+        [file('manifests/.wh.b', '')],
+      ],
+    ],
+    ['a hard link to elsewhere', [[file('etc/x', 'a'), hardLink('manifests/a', 'etc/x')]]],
+    ['a hard link with a leading slash', [[file('etc/x', 'a'), hardLink('manifests/a', '/etc/x')]]],
+    ['a hard link to a lower layer', [[file('etc/x', 'a')], [file('etc/other')], [hardLink('manifests/a', './etc/x')]]],
+    [
+      'a hard link to a file that is gone later',
+      [[file('etc/x', 'a'), hardLink('manifests/a', 'etc/x')], [file('etc/.wh.x', '')]],
+    ],
+    ['a hard link to what it was then', [[file('etc/x', 'a'), hardLink('manifests/a', 'etc/x'), file('etc/x', 'new')]]],
+    ['a hard link from elsewhere', [[file('manifests/a', 'a'), hardLink('etc/x', 'manifests/a')]]],
+    [
+      'a hard link to a symbolic link',
+      [
+        [file('etc/x', 'a'), symlink('etc/l', 'x'), folder('manifests')],
+        [hardLink('manifests/a', 'etc/l'), file('manifests/x', 'a')],
+        [file('manifests/.wh.x', ''), file('manifests/x', 'a')],
+        [file('manifests/a', 'a'), file('manifests/.wh.x', '')],
+      ],
+    ],
+    ['a symbolic link to elsewhere', [[file('etc/x', 'a'), symlink('manifests/a', '../etc/x')]]],
+    ['an absolute symbolic link, inside the root', [[file('etc/x', 'a'), symlink('manifests/a', '/etc/x')]]],
+    ['a symbolic link that climbs above the root', [[file('etc/x', 'a'), symlink('manifests/a', '../../../etc/x')]]],
+    [
+      'a chain of links, the file last',
+      [[symlink('manifests/a', '../l'), symlink('l', 'm/x')], [symlink('m', 'etc')], [file('etc/x', 'a')]],
+    ],
+    ['the directory by a link', [[symlink('manifests', 'data/v1'), file('data/v1/a', 'a')]]],
+    ['the directory by an absolute link', [[symlink('manifests', '/data')], [file('data/a', 'a')]]],
+    ['files put through a link', [[symlink('manifests', 'data'), folder('data')], [file('manifests/a', 'a')]]],
+    ['files put through a link to nothing yet', [[symlink('manifests', 'data')], [file('manifests/a', 'a')]]],
+    [
+      'files put from elsewhere through a link',
+      [[folder('manifests'), symlink('link', 'manifests')], [file('link/a', 'a')]],
+    ],
+    [
+      'a whiteout through a link',
+      [[file('manifests/a', 'a'), file('manifests/b'), symlink('l', '/manifests')], [file('l/.wh.b', '')]],
+    ],
+    [
+      'devices, pipes, dead links and deep paths elsewhere',
+      [
+        [
+          { name: 'dev/null', type: 'character-device' },
+          { name: 'dev/sda', type: 'block-device' },
+          { name: 'run/pipe', type: 'fifo' },
+          hardLink('x', 'nowhere'),
+          symlink('y', '/nowhere'),
+          file(`${'d/'.repeat(300)}x`),
+          file(`etc/${'n'.repeat(300)}`),
+          file(`etc/${'path/'.repeat(1000)}`),
+          file('manifests/a', 'a'),
+          file('gr\u00fcn'),
+        ],
+      ],
+    ],
+    [
+      'a device that is gone later',
+      [
+        [{ name: 'manifests/a', type: 'character-device' }, hardLink('manifests/b', 'nowhere')],
+        [file('manifests/a', 'a'), file('manifests/.wh.b', '')],
+      ],
+    ],
+    [
+      'extended attributes and times before 1970',
+      [
+        [
+          {
+            name: 'manifests/a',
+            content: 'a',
+            mtime: new Date(-86_400_000),
+            pax: { 'SCHILY.xattr.user.x': 'y', mtime: '-86400.5' },
+          },
+        ],
+      ],
+    ],
+    [
+      'a sparse file',
+      [
+        {
+          bytes: rawTar(
+            ['GNU.sparse.map=0,1', 'GNU.sparse.numblocks=1', 'GNU.sparse.size=1', 'GNU.sparse.name=manifests/a'],
+            'a',
+          ),
+        },
+      ],
+    ],
+    [
+      'anything after the end',
+      [
+        {
+          bytes: gzipSync(
+            Buffer.concat([
+              padded(header({ name: 'manifests/a', size: 1 }), 'a'),
+              Buffer.alloc(1024),
+              randomBytes(700),
+            ]),
+          ),
+        },
+      ],
+    ],
+    [
+      'no end, and a media type that lies',
+      [
+        {
+          bytes: padded(header({ name: 'manifests/a', size: 1 }), 'a'),
+          mediaType: 'application/vnd.oci.image.layer.v1.tar+zstd',
+        },
+      ],
+    ],
+  ])('%s', async (_, layers) => {
+    expect(await extracted(await imageOf(...layers))).toEqual({ a: 'a' });
+  });
+
+  test('files that were one in the image are two on disk', async () => {
+    const image = await imageOf([
+      file('manifests/a', 'a'),
+      hardLink('metadata/b', 'manifests/a'),
+      symlink('metadata/c', 'b'),
+    ]);
+    const [one, two] = [join(world.dir, 'linked/one'), join(world.dir, 'linked/two')];
+    await extractDirectories({ client: world.client, image, directories: { '/manifests': one, '/metadata': two } });
+    await writeFile(join(one, 'a'), 'changed');
+    expect(await filesIn(two)).toEqual({ b: 'a', c: 'a' });
+  });
+
+  test('a large file that a link leads to', async () => {
+    const large = randomBytes(600_000).toString('hex');
+    const image = await imageOf(
+      [file('before'), file('etc/x', large), file('after')],
+      [symlink('manifests/a', '/etc/x')],
+    );
+    expect(await extracted(image)).toEqual({ a: large });
+  });
+
   test('several directories in one pass; links elsewhere do not matter', async () => {
     const image = await imageOf([
       { name: 'bin', type: 'symlink', linkname: 'usr/bin' },
@@ -156,8 +274,12 @@ describe('what is in the image', () => {
       file('metadata/b'),
       file('manifests2/c'),
     ]);
-    const [one, two] = [join(dir, 'several/one'), join(dir, 'several/two')];
-    await extractDirectories({ client, image, directories: { '/manifests/': one, '//metadata/./': two } });
+    const [one, two] = [join(world.dir, 'several/one'), join(world.dir, 'several/two')];
+    await extractDirectories({
+      client: world.client,
+      image,
+      directories: { '/manifests/': one, '//metadata/./': two },
+    });
     expect([await filesIn(one), await filesIn(two)]).toEqual([{ a: 'manifests/a' }, { b: 'metadata/b' }]);
   });
 
@@ -166,9 +288,9 @@ describe('what is in the image', () => {
       architecture,
       layers: [await gzipLayer([file('manifests/arch', architecture)])],
     });
-    const spec = `${registry.host}/test/list:one`;
+    const spec = `${world.registry.host}/test/list:one`;
     const digest = await pushed(spec, [await platform('s390x'), await platform('amd64')]);
-    expect(await extracted(`${registry.host}/test/list@${digest}`)).toEqual({ arch: 'amd64' });
+    expect(await extracted(`${world.registry.host}/test/list@${digest}`)).toEqual({ arch: 'amd64' });
   });
 
   test('large files and many small ones', async () => {
@@ -179,117 +301,3 @@ describe('what is in the image', () => {
     expect(found.large).toBe(large);
   });
 });
-
-describe('what is refused, with nothing left behind', () => {
-  const ok = file('manifests/ok');
-  const link = (name: string, linkname: string, type: 'symlink' | 'link' = 'symlink') => ({ name, type, linkname });
-
-  test.each<[string, TarEntry[], string]>([
-    ['..', [ok, file('manifests/../../evil')], 'not below its root'],
-    ['.. elsewhere', [ok, file('etc/../../evil')], 'not below its root'],
-    ['an absolute name', [ok, file('/manifests/evil')], 'not below its root'],
-    ['a symbolic link', [link('manifests/x', '/etc'), file('manifests/x/passwd')], 'neither a file nor a directory'],
-    ['a hard link', [link('manifests/x', '/etc/passwd', 'link')], 'neither a file nor a directory'],
-    [
-      'the directory as a link',
-      [link('manifests', '/etc'), file('manifests/passwd')],
-      'neither a file nor a directory',
-    ],
-    ['a device', [ok, { name: 'manifests/null', type: 'character-device' }], 'neither a file nor a directory'],
-    ['a pipe', [ok, { name: 'manifests/pipe', type: 'fifo' }], 'neither a file nor a directory'],
-    ['a deep path', [ok, file(`manifests/${'d/'.repeat(40)}x`)], 'more than 32 segments'],
-    ['a long name', [ok, file(`manifests/${'x'.repeat(300)}`)], 'no file system takes'],
-  ])('%s', async (_, entries, reason) => {
-    const image = await imageOf(entries);
-    const to = join(dir, `refused-${count}`);
-    await expect(extractDirectory({ client, image, directory: '/manifests', to })).rejects.toMatchObject({
-      code: 'image_unreadable',
-      message: expect.stringContaining(reason),
-    });
-    await expect(stat(to)).rejects.toMatchObject({ code: 'ENOENT' });
-  });
-
-  test('a link on the way to the directory', async () => {
-    await expect(extracted(await imageOf([link('a', 'b'), file('b/c/x')]), '/a/c')).rejects.toThrow('a is neither');
-  });
-
-  test('a bomb', async () => {
-    const image = await imageOf([{ name: 'manifests/zeros', content: Buffer.alloc(20_000_000) }]);
-    await expect(extracted(image, '/manifests', { ...DEFAULT_LIMITS, bytes: 1_000_000 })).rejects.toMatchObject({
-      code: 'image_unreadable',
-      message: expect.stringContaining('larger than 1000000 bytes'),
-    });
-    const elsewhere = await imageOf([file('manifests/ok'), { name: 'zeros', content: Buffer.alloc(20_000_000) }]);
-    await expect(extracted(elsewhere, '/manifests', { ...DEFAULT_LIMITS, bytes: 1_000_000 })).rejects.toThrow('larger');
-  });
-
-  test('too many entries', async () => {
-    const image = await imageOf(Array.from({ length: 120 }, (_, n) => file(`other/${n}`, '')));
-    await expect(extracted(image, '/manifests', { ...DEFAULT_LIMITS, entries: 100 })).rejects.toThrow(
-      'more than 100 entries',
-    );
-  });
-
-  test('whiteouts repeated without end cost little', async () => {
-    const many = Array.from({ length: 5000 }, (_, n) => file(`manifests/${n}`, ''));
-    const whiteouts = Array.from({ length: 5000 }, () => file('manifests/.wh..wh..opq', ''));
-    expect(Object.keys(await extracted(await imageOf([file('manifests/old')], [...many, ...whiteouts]))).length).toBe(
-      5000,
-    );
-  });
-
-  test.each<[string, (tar: Buffer) => Buffer]>([
-    ['cut gzip', (tar) => gzipSync(tar).subarray(0, -20)],
-    ['broken gzip', (tar) => Buffer.concat([gzipSync(tar).subarray(0, 30), randomBytes(500)])],
-    ['broken zstd', (tar) => Buffer.concat([zstdCompressSync(tar).subarray(0, 30), randomBytes(500)])],
-    ['cut tar', (tar) => gzipSync(tar.subarray(0, 700))],
-    ['cut tar within a large file', () => gzipSync(largeTar.subarray(0, 1_500_000))],
-    ['not a tar', () => randomBytes(5000)],
-    ['an endless header', () => gzipSync(endlessHeader())],
-  ])('%s', async (_, pack) => {
-    const bytes = pack(await tarOf([file('manifests/a', 'x'.repeat(2000))]));
-    await expect(extracted(await imageOf({ bytes }))).rejects.toMatchObject({
-      code: 'image_unreadable',
-      message: expect.stringContaining('a layer is damaged'),
-    });
-  });
-
-  test('an empty layer says nothing', async () => {
-    expect(await extracted(await imageOf([file('manifests/a', 'a')], { bytes: gzipSync('') }))).toEqual({ a: 'a' });
-    expect(await extracted(await imageOf([file('manifests/a', 'a')], { bytes: Buffer.alloc(0) }))).toEqual({ a: 'a' });
-  });
-
-  test('no layers, no such image, no such path', async () => {
-    await expect(extracted(await imageOf())).rejects.toThrow('it has no layers');
-    await expect(extracted(`${registry.host}/test/nothing:here`)).rejects.toMatchObject({ code: 'image_not_found' });
-    const image = await imageOf([file('manifests/a')]);
-    await expect(extracted(image, 'manifests')).rejects.toThrow(
-      "src_path must be an absolute image path, got 'manifests'",
-    );
-    await expect(extracted(image, '/')).rejects.toThrow("src_path must name a directory under /, got '/'");
-    await expect(extracted(image, '/a/../..')).rejects.toThrow('src_path must name a directory under /');
-  });
-
-  test('a target that is not empty is left alone', async () => {
-    const to = join(dir, 'full');
-    await mkdir(to);
-    await writeFile(join(to, 'mine'), 'mine');
-    const image = await imageOf([file('manifests/a')]);
-    await expect(extractDirectory({ client, image, directory: '/manifests', to })).rejects.toThrow('over other files');
-    expect(await filesIn(to)).toEqual({ mine: 'mine' });
-  });
-});
-
-/** A name of a hundred megabytes, as a pax header. */
-function endlessHeader(): Buffer {
-  const header = Buffer.alloc(512);
-  header.write('pax', 0);
-  header.write('0000644\0', 100);
-  header.write(`${(100_000_000).toString(8).padStart(11, '0')}\0`, 124);
-  header.write('        ', 148);
-  header.write('x', 156);
-  header.write('ustar\x0000', 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, Buffer.alloc(10_000_000, 'x')]);
-}
