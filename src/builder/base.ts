@@ -1,30 +1,39 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import type { Descriptor, Manifest } from '../registry/manifest.ts';
-import { nameOf, withDigest } from '../registry/pull-spec.ts';
-
-const nullish = <T extends z.ZodType>(type: T, empty: z.output<T>) =>
-  type.nullish().transform((value) => value ?? empty);
+import { type Descriptor, type Manifest, TextMap } from '../registry/manifest.ts';
+import { nameOf } from '../registry/pull-spec.ts';
 
 /** An image's configuration; what a build does not touch is carried over as it is. */
 export const ImageConfiguration = z.looseObject({
   architecture: z.string(),
   os: z.string(),
-  variant: z.string().optional(),
-  config: nullish(z.looseObject({ Labels: nullish(z.record(z.string(), z.string()), {}) }), { Labels: {} }),
-  rootfs: z.looseObject({ type: z.literal('layers'), diff_ids: nullish(z.array(z.string()), []) }),
-  history: nullish(z.array(z.looseObject({ empty_layer: z.boolean().optional() })), []),
+  variant: z.string().nullish(),
+  config: z
+    .looseObject({ Labels: TextMap })
+    .nullish()
+    .transform((config) => config ?? { Labels: {} }),
+  rootfs: z.looseObject({ type: z.literal('layers'), diff_ids: goList(z.string()) }),
+  history: goList(z.looseObject({ empty_layer: z.boolean().nullish() })),
 });
 export type ImageConfiguration = z.infer<typeof ImageConfiguration>;
+
+export type BaseLayer = Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
 
 /** What an image is built on, for one architecture. */
 export interface Base {
   config: ImageConfiguration;
   /** With docker's media types, whatever the base's were. */
-  layers: Descriptor[];
+  layers: BaseLayer[];
   /** `registry/repository` the layers are in; null for scratch. */
   repository: string | null;
+}
+
+function goList<T extends z.ZodType>(type: T) {
+  return z
+    .array(type)
+    .nullish()
+    .transform((list) => list ?? []);
 }
 
 const DOCKER_LAYER: Record<string, string> = {
@@ -44,29 +53,13 @@ const DOCKER_LAYER: Record<string, string> = {
  */
 export async function readBases(client: RegistryClient, spec: string, arches: readonly string[]): Promise<Base[]> {
   if (spec === 'scratch') return arches.map(emptyBase);
-  const offered = await offer(client, spec);
+  const offered = await client.linuxImages(spec);
   const lacking = arches.filter((arch) => !offered.has(arch));
   if (lacking.length > 0) {
     const text = `The binary image ${spec} is not offered for ${lacking.join(', ')}; it is for ${[...offered.keys()].join(', ')}`;
     throw new Failure('arches_unavailable', text);
   }
   return Promise.all(arches.map((arch) => readBase(client, spec, offered.get(arch) ?? spec)));
-}
-
-/** Architecture → pull spec of its image. */
-async function offer(client: RegistryClient, spec: string): Promise<Map<string, string>> {
-  const manifest = await client.manifest(spec);
-  if (manifest.document.kind === 'list') {
-    const images = new Map<string, string>();
-    for (const { platform, digest } of manifest.document.manifests) {
-      // The first of an architecture's variants, as container engines without a preference take it.
-      if (platform?.os !== 'linux' || images.has(platform.architecture)) continue;
-      images.set(platform.architecture, withDigest(spec, digest));
-    }
-    return images;
-  }
-  const { architecture } = await configuration(client, spec, manifest);
-  return new Map([[architecture, withDigest(spec, manifest.digest)]]);
 }
 
 async function readBase(client: RegistryClient, spec: string, imageSpec: string): Promise<Base> {

@@ -49,7 +49,7 @@ export function assembleImage(base: Base, additions: Additions): Image {
     layers: [...base.layers, ...added],
   });
   const { architecture, os, variant } = base.config;
-  return { config, manifest, platform: { architecture, os, ...(variant === undefined ? {} : { variant }) } };
+  return { config, manifest, platform: { architecture, os, ...(variant ? { variant } : {}) } };
 }
 
 /** The manifest list of the images, in docker's v2 schema 2. */

@@ -3,9 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { RegistryClient } from '../registry/client.ts';
-import type { Descriptor } from '../registry/manifest.ts';
 import { parsePullSpec } from '../registry/pull-spec.ts';
-import type { Base } from './base.ts';
+import type { Base, BaseLayer } from './base.ts';
 import type { Document, Image } from './image.ts';
 import type { Layer } from './layer.ts';
 
@@ -41,7 +40,7 @@ export async function pushImages(client: RegistryClient, push: Push): Promise<vo
 }
 
 /** The bases' layers, each once: architectures may share some. */
-function foreignLayers(bases: readonly Base[]): { layer: Descriptor; from: string }[] {
+function foreignLayers(bases: readonly Base[]): { layer: BaseLayer; from: string }[] {
   const all = bases.flatMap(({ layers, repository }) =>
     repository === null ? [] : layers.map((layer) => ({ layer, from: repository })),
   );
@@ -49,7 +48,7 @@ function foreignLayers(bases: readonly Base[]): { layer: Descriptor; from: strin
 }
 
 /** Makes a base's layer known to the repository: mounted where the registry can, else copied. */
-async function bringLayer(client: RegistryClient, layer: Descriptor, from: string, { repository, scratch }: Push) {
+async function bringLayer(client: RegistryClient, layer: BaseLayer, from: string, { repository, scratch }: Push) {
   const { digest, size } = layer;
   if (from === repository || (await client.hasBlob(repository, digest))) return;
   const sameRegistry = parsePullSpec(from).registry === parsePullSpec(repository).registry;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
+import { goMap, goString } from './go-json.ts';
 
 export const MEDIA = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -20,29 +21,59 @@ export const EMPTY_CONFIG = {
 } as const;
 export const EMPTY_CONFIG_BYTES = Buffer.from('{}');
 
-const Annotations = z.record(z.string(), z.string()).nullish();
+/** Of annotations and labels: null is the empty text, as Go reads it. */
+export const TextMap = goMap(
+  z
+    .string()
+    .nullish()
+    .transform((text) => text ?? ''),
+);
 const Descriptor = z.looseObject({
-  mediaType: z.string(),
+  mediaType: goString.transform((text) => text ?? ''),
   digest: z.string().regex(/^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/),
-  size: z.number().int().min(0),
-  annotations: Annotations,
+  size: z
+    .number()
+    .int()
+    .min(0)
+    .nullish()
+    .transform((size) => size ?? 0),
+  annotations: TextMap,
 });
 export type Descriptor = z.infer<typeof Descriptor>;
 
+/** A platform as Go's programs complete it: without a system it is one of theirs. */
+const Platform = z.looseObject({
+  architecture: goString.transform((text) => text ?? ''),
+  os: goString.transform((text) => text ?? 'linux'),
+  variant: goString,
+});
 const ListEntry = Descriptor.extend({
-  platform: z.looseObject({ architecture: z.string(), os: z.string(), variant: z.string().optional() }).nullish(),
+  artifactType: goString,
+  platform: Platform.nullish().transform((platform) => platform ?? null),
 });
 export type ListEntry = z.infer<typeof ListEntry>;
 
-const List = z.looseObject({ schemaVersion: z.literal(2), manifests: z.array(ListEntry), annotations: Annotations });
-const Image = z.looseObject({
-  schemaVersion: z.literal(2),
-  artifactType: z.string().optional(),
-  config: Descriptor,
-  layers: z.array(Descriptor).nullish(),
-  annotations: Annotations,
+const List = z.looseObject({
+  manifests: z
+    .array(ListEntry)
+    .nullish()
+    .transform((entries) => entries ?? []),
 });
-const Anything = z.looseObject({ mediaType: z.string().optional(), schemaVersion: z.number().optional() });
+const Image = z.looseObject({
+  artifactType: goString,
+  config: Descriptor,
+  layers: z
+    .array(Descriptor)
+    .nullish()
+    .transform((layers) => layers ?? []),
+  annotations: TextMap,
+});
+const Anything = z.looseObject({
+  mediaType: goString,
+  schemaVersion: z.number().nullish(),
+  manifests: z.unknown().optional(),
+  config: z.unknown().optional(),
+});
 
 /** A manifest by what it is; `other` is what we cannot read (schema 1 and strangers). */
 export type ManifestDocument =
@@ -69,9 +100,13 @@ export type ImageManifest = Manifest & { document: Extract<ManifestDocument, { k
 
 /** The parts of an image's config that are read here; the rest stays as it is. */
 export const ImageConfig = z.looseObject({
-  architecture: z.string().optional(),
-  os: z.string().optional(),
-  config: z.looseObject({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
+  architecture: goString,
+  os: goString,
+  variant: goString,
+  config: z
+    .looseObject({ Labels: TextMap })
+    .nullish()
+    .transform((config) => config ?? { Labels: {} }),
 });
 export type ImageConfig = z.infer<typeof ImageConfig>;
 
@@ -88,26 +123,32 @@ export function parseManifest(
 ): Pick<Manifest, 'mediaType' | 'document'> {
   try {
     const json: unknown = JSON.parse(bytes.toString('utf8'));
-    const { mediaType = contentType, schemaVersion } = Anything.parse(json);
-    return { mediaType, document: documentOf(mediaType, schemaVersion, json) };
+    const { mediaType: own, schemaVersion, manifests, config } = Anything.parse(json);
+    const mediaType = own ?? guessed(contentType, { manifests, config });
+    return { mediaType, document: documentOf(mediaType, schemaVersion ?? undefined, json) };
   } catch (cause) {
     throw new Failure('image_unreadable', `The manifest of ${spec} is not valid`, { cause });
   }
 }
 
+/** OCI's documents need not say what they are, and some registries do not know; skopeo looks at what is in them then. */
+function guessed(contentType: string, { manifests, config }: { manifests?: unknown; config?: unknown }): string {
+  if (!['', 'application/json', 'text/plain', 'application/octet-stream'].includes(contentType)) return contentType;
+  if (manifests !== undefined) return MEDIA.ociIndex;
+  return config === undefined ? contentType : MEDIA.ociManifest;
+}
+
 function documentOf(mediaType: string, schemaVersion: number | undefined, json: unknown): ManifestDocument {
   if (schemaVersion !== 2) return { kind: 'other', schemaVersion };
-  if (mediaType === MEDIA.dockerList || mediaType === MEDIA.ociIndex) {
-    return { kind: 'list', manifests: List.parse(json).manifests };
-  }
+  if (isListType(mediaType)) return { kind: 'list', manifests: List.parse(json).manifests };
   if (mediaType === MEDIA.dockerManifest || mediaType === MEDIA.ociManifest) {
     const { artifactType, config, layers, annotations } = Image.parse(json);
-    return { kind: 'image', artifactType, config, layers: layers ?? [], annotations: annotations ?? {} };
+    return { kind: 'image', artifactType, config, layers, annotations };
   }
   return { kind: 'other', schemaVersion };
 }
 
-/** The entry read where one platform is wanted of a list: linux/amd64, else the first. */
-export function preferredEntry(manifests: readonly ListEntry[]): ListEntry | undefined {
-  return manifests.find(({ platform }) => platform?.architecture === 'amd64') ?? manifests[0];
+/** Whether a manifest of this media type is a list of others. */
+export function isListType(mediaType: string): boolean {
+  return mediaType === MEDIA.dockerList || mediaType === MEDIA.ociIndex;
 }
