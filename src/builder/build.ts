@@ -39,6 +39,7 @@ export async function buildIndex(options: IndexBuildOptions): Promise<BuiltImage
     arches: metadata.arches,
     labels: { ...file.labels, [CONFIGS_LABEL]: catalogTarget(file), ...metadata.labels },
     command: commandOf(file),
+    labelsOfDate: ['build-date', 'org.opencontainers.image.created'],
     async prepare() {
       report(`Validating configs and making the cache with opm ${opm.version}`);
       await normaliseModes(configs);

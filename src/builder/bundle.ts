@@ -22,6 +22,8 @@ export async function buildBundle(options: BuildOptions): Promise<BuiltImage> {
     arches,
     labels: file.labels,
     command: 'base',
+    // The bundle's own labels are its maker's.
+    labelsOfDate: [],
     prepare: async () => {
       for (const source of BUNDLE.sources) await normalise(join(context, source), source);
     },

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { asFailure, describe, Failure } from '../errors/failure.ts';
+import { run } from '../process/run.ts';
 import { type CredentialStore, noCredentials, readAuthFile } from '../registry/auth.ts';
 import { mask } from '../telemetry/secrets.ts';
 import { buildIndex } from './build.ts';
@@ -15,9 +16,13 @@ const OPTIONS = `--context <dir> --image <registry/repo:tag> --commit <sha> --re
 Environment:
   REGISTRY_AUTH_FILE, DOCKER_CONFIG  registry credentials (a docker config file; a directory with config.json)
   INDEXWRIGHT_INSECURE_REGISTRIES    registries spoken to over plain HTTP, host:port, separated by commas
-  SOURCE_DATE_EPOCH                  date of the image, in seconds since 1970; 0 unless given`;
+  SOURCE_DATE_EPOCH                  date of the image, in seconds since 1970; unless given, the time of the commit as git
+                                     has it in the context, or else now`;
 const OPM_DIR = `
   INDEXWRIGHT_OPM_DIR                directory of executables named opm-vX.Y.Z`;
+
+/** Milliseconds. */
+const GIT_TIMEOUT = 30_000;
 
 type Environment = Record<string, string | undefined>;
 
@@ -92,11 +97,19 @@ async function readOptions(argv: readonly string[], env: Environment): Promise<B
     commit: required('commit'),
     resultDir: required('result-dir'),
     insecure: [...named.filter((one) => one !== ''), ...(values['insecure-registry'] ?? [])],
-    ...(env.SOURCE_DATE_EPOCH ? { created: dateOf(env.SOURCE_DATE_EPOCH) } : {}),
+    created: env.SOURCE_DATE_EPOCH ? dateOf(env.SOURCE_DATE_EPOCH) : await commitDate(values.context, values.commit),
     ...(values.metadata === undefined ? {} : { metadata: values.metadata }),
     ...(values.dockerfile === undefined ? {} : { dockerfile: values.dockerfile }),
   };
   return { ...options, auth: await credentials(env) };
+}
+
+/** The time of a commit that is checked out; now where that cannot be told: a date must never be too early. */
+async function commitDate(context: string | undefined, commit: string | undefined): Promise<Date> {
+  const args = ['log', '-1', '--format=%ct', '--end-of-options', commit ?? '', '--'];
+  const asked = await run('git', args, { cwd: context ?? '.', timeout: GIT_TIMEOUT }).catch(() => undefined);
+  const seconds = asked?.exitCode === 0 ? asked.stdout.trim() : '';
+  return seconds === '' ? new Date() : dateOf(seconds);
 }
 
 function dateOf(seconds: string): Date {

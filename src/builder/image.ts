@@ -16,8 +16,10 @@ export interface Additions {
   labels: Record<string, string>;
   /** `base`: entrypoint and command stay the base's. */
   command: { entrypoint?: readonly string[]; cmd?: readonly string[] } | 'base';
-  /** RFC 3339; fixed, so that equal content gives equal digests. */
+  /** RFC 3339. */
   created: string;
+  /** Labels that say when the image was built: where the base has one, it would tell the base's date. */
+  labelsOfDate: readonly string[];
 }
 
 /** A document as it is pushed. */
@@ -66,7 +68,10 @@ export function assembleList(images: readonly Image[]): Document {
   });
 }
 
-function configure({ config, layers }: Base, { copies, labels, command, created }: Additions): ImageConfiguration {
+function configure(
+  { config, layers }: Base,
+  { copies, labels, command, created, labelsOfDate }: Additions,
+): ImageConfiguration {
   // A record of the last build's temporary container, in images of old builders; it would contradict the new settings.
   const { container: _, container_config: __, ...kept } = config;
   const { Entrypoint, Cmd, ...settings } = config.config;
@@ -77,10 +82,13 @@ function configure({ config, layers }: Base, { copies, labels, command, created 
           ...(command.entrypoint === undefined ? {} : { Entrypoint: command.entrypoint }),
           ...(command.cmd === undefined ? {} : { Cmd: command.cmd }),
         };
+  const inherited = Object.entries(settings.Labels).map(([key, value]) =>
+    labelsOfDate.includes(key) ? [key, created] : [key, value],
+  );
   return {
     ...kept,
     created,
-    config: { ...settings, ...start, Labels: sorted({ ...settings.Labels, ...labels }) },
+    config: { ...settings, ...start, Labels: sorted({ ...Object.fromEntries(inherited), ...labels }) },
     rootfs: { type: 'layers', diff_ids: [...config.rootfs.diff_ids, ...copies.map(({ layer }) => layer.diffId)] },
     history: [
       ...completeHistory(config.history, layers.length),

@@ -27,8 +27,8 @@ export interface BuildOptions {
   auth: CredentialStore;
   /** Registries (host:port) spoken to over plain HTTP. */
   insecure: readonly string[];
-  /** The image's date; 1970 unless given, because equal content is to give equal digests. */
-  created?: Date;
+  /** The image's date: the time of the commit, so that a commit always gives the same digest, and dates are true. */
+  created: Date;
   /** Told of each step. */
   report?: (line: string) => void;
   signal?: AbortSignal;
@@ -48,6 +48,7 @@ export interface Content {
   arches: readonly string[];
   labels: Record<string, string>;
   command: Additions['command'];
+  labelsOfDate: Additions['labelsOfDate'];
   /** Done once the base is known to be there. */
   prepare(): Promise<void>;
   /** Where a directory that the Dockerfile copies is. */
@@ -90,7 +91,8 @@ export async function buildImage(options: BuildOptions, content: Content): Promi
       copies,
       labels: content.labels,
       command: content.command,
-      created: (options.created ?? new Date(0)).toISOString(),
+      created: options.created.toISOString(),
+      labelsOfDate: content.labelsOfDate,
     };
     const images = bases.map((base) => assembleImage(base, additions));
     const list = assembleList(images);

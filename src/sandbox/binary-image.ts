@@ -114,5 +114,11 @@ function emptyBase(architecture: string): Base {
 
 function additions(layers: readonly LayerMade[], labels: Record<string, string>): Additions {
   const copies = layers.map((layer) => ({ layer, text: 'COPY rootfs /' }));
-  return { copies, labels, command: { entrypoint: ['/bin/opm'] }, created: new Date(0).toISOString() };
+  return {
+    copies,
+    labels,
+    command: { entrypoint: ['/bin/opm'] },
+    created: new Date(0).toISOString(),
+    labelsOfDate: [],
+  };
 }

@@ -105,6 +105,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
       commit,
       resultDir: join(scratch, 'results'),
       opmDir: config.opm.dir as string,
+      created: new Date(),
       auth,
       insecure,
     });

@@ -48,6 +48,7 @@ export async function pushSingleLayerImage(
       labels,
       command: {},
       created: new Date(0).toISOString(),
+      labelsOfDate: [],
     });
     const repository = nameOf(ref);
     await client.uploadBlob(repository, { digest: layer.digest, size: layer.size, path: layer.file });

@@ -47,7 +47,7 @@ beforeAll(async () => {
     ref: base,
     arches: ARCHES,
     opmPath: join(TOOLS, 'opm-v1.48.0'),
-    labels: { base: 'yes' },
+    labels: { base: 'yes', 'build-date': '2020-01-01T00:00:00', 'org.opencontainers.image.created': '2020' },
   });
 });
 
@@ -90,11 +90,22 @@ interface Result {
   results: { url: string; digest: string; ref: string } | null;
 }
 
-async function build(context: string, image: string, more: string[] = []): Promise<Result> {
+interface Rest {
+  more?: string[];
+  commit?: string;
+  env?: Record<string, string>;
+}
+
+async function build(
+  context: string,
+  image: string,
+  { more = [], commit = COMMIT, env: given = { SOURCE_DATE_EPOCH: '1700000000' } }: Rest = {},
+): Promise<Result> {
   const said: string[] = [];
   const resultDir = await mkdtemp(join(dir, 'results-'));
-  const args = ['--context', context, '--image', image, '--commit', COMMIT, '--result-dir', resultDir, ...more];
+  const args = ['--context', context, '--image', image, '--commit', commit, '--result-dir', resultDir, ...more];
   const env = {
+    ...given,
     INDEXWRIGHT_OPM_DIR: TOOLS,
     INDEXWRIGHT_INSECURE_REGISTRIES: `${registry.host},${elsewhere.host}`,
     HOME: dir,
@@ -116,7 +127,8 @@ interface Inspected {
   architecture: string;
   config: { mediaType: string; Entrypoint?: string[]; Cmd?: string[]; Labels: Record<string, string> };
   rootfs: { diff_ids: string[] };
-  history: object[];
+  created: string;
+  history: { created?: string }[];
 }
 
 async function inspect(spec: string, arch: string, what: 'config' | 'raw'): Promise<Inspected> {
@@ -250,7 +262,50 @@ test('a changed catalog under an old cache is not served', async () => {
   });
 });
 
-test('equal content gives the same digest where there is no cache', async () => {
+describe('the date of an image', () => {
+  const image = () => `${registry.host}/catalogs/dated:1`;
+
+  test('is the one given, in its history and in the labels of its base, too', async () => {
+    await build(await checkout('dated'), image(), { env: { SOURCE_DATE_EPOCH: '1600000000' } });
+    const { created, history, config } = await inspect(image(), 'arm64', 'config');
+    const date = '2020-09-13T12:26:40Z';
+    expect(created).toBe(date);
+    expect(history.slice(-2).map((entry) => entry.created)).toEqual([date, date]);
+    const label = '2020-09-13T12:26:40.000Z';
+    expect(config.Labels).toMatchObject({ 'build-date': label, 'org.opencontainers.image.created': label });
+  });
+
+  test('is the time of the commit where only git knows it', async () => {
+    const context = await checkout('dated-by-git');
+    const env = { GIT_COMMITTER_DATE: '@1650000000 +0200', GIT_AUTHOR_DATE: '@1640000000 +0200' };
+    const git = async (...args: string[]) => {
+      const identity = ['-c', 'user.name=x', '-c', 'user.email=x@example.com'];
+      const ran = await run('git', ['-C', context, ...identity, ...args], { timeout: 30_000, env });
+      expect(ran.exitCode).toBe(0);
+      return ran.stdout.trim();
+    };
+    await git('init', '-q');
+    await git('add', '-A');
+    await git('commit', '-qm', 'Catalog');
+    await build(context, image(), { commit: await git('rev-parse', 'HEAD'), env: {} });
+    expect((await inspect(image(), 'amd64', 'config')).created).toBe('2022-04-15T05:20:00Z');
+  });
+
+  test('is now where nobody knows the commit', async () => {
+    const before = Date.now();
+    await build(await checkout('dated-by-nobody'), image(), { env: {} });
+    const { created } = await inspect(image(), 'amd64', 'config');
+    expect(Date.parse(created)).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(created)).toBeLessThanOrEqual(Date.now());
+  });
+
+  test('is refused where it is no number', async () => {
+    const { code, said } = await build(await checkout('dated-badly'), image(), { env: { SOURCE_DATE_EPOCH: 'today' } });
+    expect([code, said]).toEqual([2, 'SOURCE_DATE_EPOCH must be a number of seconds since 1970']);
+  });
+});
+
+test('equal content and equal dates give the same digest where there is no cache', async () => {
   const dockerfile = DOCKERFILE.replace(/COPY --chown.*\n/, '').replace(', "--cache-dir=/tmp/cache"', '');
   const image = `${registry.host}/catalogs/same:1`;
   const digests = [];

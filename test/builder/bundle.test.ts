@@ -47,7 +47,7 @@ async function build(
   const image = `${registry.host}/builds/bundle:on-pr`;
   const results = join(context, 'results');
   const args = ['--context', context, '--image', image, '--commit', 'a'.repeat(40), '--result-dir', results];
-  const env = { INDEXWRIGHT_INSECURE_REGISTRIES: registry.host, HOME: dir };
+  const env = { INDEXWRIGHT_INSECURE_REGISTRIES: registry.host, HOME: dir, SOURCE_DATE_EPOCH: '1700000000' };
   const code = await program(args, env, (line) => said.push(line));
   const digest = code === 0 ? await readFile(join(results, 'IMAGE_DIGEST'), 'utf8') : null;
   return { code, said: said.join('\n'), digest, image };

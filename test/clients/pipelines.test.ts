@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonText } from '../../src/catalog/json-rules.ts';
+import { run } from '../../src/process/run.ts';
 import { pushFragmentImage } from '../../src/sandbox/fragment-image.ts';
 import { releaseToken } from '../e2e/support/content.ts';
 import { type World, world } from '../e2e/support/world.ts';
@@ -191,6 +192,43 @@ describe("Konflux's update-fbc-catalog task", () => {
     expect([...new Set(manifest.manifests.map(({ mediaType }: Json) => mediaType))]).toEqual([
       'application/vnd.docker.distribution.manifest.v2+json',
     ]);
+  });
+
+  test('an earlier build is used again only while the index has not changed since', async () => {
+    const insist = async (route: string, body: object) => {
+      const { json } = await post(route, { from_index: index(), ...body });
+      return until(
+        () => get(`/${json.id}`),
+        ({ state }) => state !== 'in_progress',
+      );
+    };
+    /** Seconds since 1970, as `date +%s` has them. */
+    const dateOf = async (spec: string) => {
+      const { release } = here.sandbox.layout.identity.registryUsers;
+      const args = ['inspect', '--config', '--tls-verify=false', `--creds=release:${release}`, `docker://${spec}`];
+      const { stdout } = await run('skopeo', args, { timeout: 60_000 });
+      return Math.floor(Date.parse((JSON.parse(stdout) as Json).created) / 1000);
+    };
+    /** The task's own comparison. */
+    const isStale = async ({ index_image_resolved: built }: Json) => (await dateOf(built)) < (await dateOf(index()));
+    const nextSecond = async () => {
+      const second = Math.floor(Date.now() / 1000);
+      await expect.poll(() => Math.floor(Date.now() / 1000), { interval: 20 }).toBeGreaterThan(second);
+    };
+    const overwriting = { overwrite_from_index: true, overwrite_from_index_token: releaseToken(here) };
+
+    const before = Math.floor(Date.now() / 1000);
+    const build = await insist('fbc-operations', { fbc_fragments: [await fragment('quadrant')] });
+    expect(build).toMatchObject({ state: 'complete' });
+    expect(await dateOf(build.index_image_resolved)).toBeGreaterThanOrEqual(before);
+    expect(await isStale(build)).toBe(false);
+    await nextSecond();
+    const published = await insist('fbc-operations', { fbc_fragments: [await fragment('astrolabe')], ...overwriting });
+    expect(published).toMatchObject({ state: 'complete' });
+    expect([await isStale(build), await isStale(published)]).toEqual([true, false]);
+    await nextSecond();
+    const removed = await insist('rm', { operators: ['astrolabe'], ...overwriting });
+    expect([await isStale(published), await isStale(removed)]).toEqual([true, false]);
   });
 
   test('a refused request has an error and nothing else', async () => {

@@ -48,6 +48,7 @@ export async function pushImage(
       labels,
       command: {},
       created: new Date(0).toISOString(),
+      labelsOfDate: [],
     };
     const images = bases.map((base) => assembleImage(base, additions));
     const list = assembleList(images);
