@@ -54,6 +54,8 @@ export interface Workspace {
   readAtBase(path: string, signal: AbortSignal): Promise<string | null>;
   /** Deletes a file or folder, on disk or not. */
   removePath(path: string, signal: AbortSignal): Promise<void>;
+  /** Takes committed folders that were not included off the disk again. */
+  hide(signal: AbortSignal): Promise<void>;
   /** Throws away what was not committed. */
   discard(signal: AbortSignal): Promise<void>;
   /**
@@ -151,6 +153,10 @@ export async function openWorkspace(
       signal,
     );
     await rm(join(dir, path), { recursive: true, force: true });
+  }
+
+  async function hide(signal: AbortSignal): Promise<void> {
+    await run(['sparse-checkout', 'reapply'], signal);
   }
 
   async function discard(signal: AbortSignal): Promise<void> {
@@ -272,6 +278,7 @@ export async function openWorkspace(
     listPackages,
     readAtBase,
     removePath,
+    hide,
     discard,
     commit,
     push,

@@ -9,6 +9,7 @@ import { readPackages, updateFromDb } from '../catalog/update.ts';
 import { wholeDatabaseEngine } from '../catalog/whole-database.ts';
 import { Failure } from '../errors/failure.ts';
 import { parsePullSpec } from '../registry/pull-spec.ts';
+import type { IndexFacts } from './prepare-index.ts';
 import type { Destination, IndexDb, Workshop } from './work.ts';
 
 /** Where the packages of one request are changed: the catalog, and the opm that works on it and on databases. */
@@ -38,10 +39,11 @@ export async function openBench(shop: Workshop, destination: Destination, opm: O
  */
 export async function openIndexDb(
   { shop, opm, around }: Bench,
-  index: string,
+  { tag, origin }: Pick<IndexFacts, 'tag' | 'origin'>,
   which: 'shared' | 'empty' = 'shared',
 ): Promise<IndexDb> {
-  const indexDb = await shop.openIndexDb(index, which);
+  const artifact = which === 'shared' ? origin?.artifact : undefined;
+  const indexDb = await shop.openIndexDb({ tag, artifact }, which);
   await upgradeIndexDb(opm, indexDb.path, around);
   return indexDb;
 }

@@ -3,6 +3,7 @@ import { indexMetadata } from '../catalog/metadata.ts';
 import type { Opm } from '../catalog/opm.ts';
 import { catalogOf } from '../config/catalogs.ts';
 import type { RegistryConfig } from '../config/schema.ts';
+import { Failure } from '../errors/failure.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
 import { nameOf, parsePullSpec, printPullSpec } from '../registry/pull-spec.ts';
 import type { PlannedRequest } from '../spine/plan.ts';
@@ -14,14 +15,27 @@ import type { Changed, Destination, IndexDb, Reading, Workshop } from './work.ts
  * Where a change of `index` goes: its repository by the map, the branch named by its OCP version
  * (request-handling.md §5).
  *
- * @throws Failure `index_not_mapped`
+ * @throws Failure `index_not_mapped`; `index_tag_missing` when it is to be overwritten and not given by its tag
  */
 export function destinationOf(
   index: IndexFacts,
   { config }: Pick<Reading, 'config'>,
   { overwrite }: { overwrite: boolean },
 ): Destination {
-  return { catalog: catalogOf(config, nameOf(index.spec), index.spec), branch: index.ocpVersion, overwrite };
+  const destination = {
+    catalog: catalogOf(config, nameOf(index.tag), index.spec),
+    branch: index.ocpVersion,
+    overwrite,
+  };
+  if (overwrite && index.tag !== index.spec) {
+    throw new Failure(
+      'index_tag_missing',
+      `To overwrite the index ${index.tag}, give it by this tag, not as ${index.spec}`,
+    );
+  }
+  const { origin, resolved, catalogPath } = index;
+  if (origin === null) return destination;
+  return { ...destination, content: { image: resolved, path: catalogPath, request: origin.request } };
 }
 
 /** The index that a request overwrites; null when it only builds. */
@@ -128,11 +142,12 @@ export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, 
       failurePrefix: change.failurePrefix,
       done: change.done,
       ...outputsOf(registry, request, change.buildTags),
+      index: index.tag,
       overwrites: destination.overwrite
-        ? { tag: index.spec, digest: parsePullSpec(index.resolved).digest as string }
+        ? { tag: index.tag, digest: parsePullSpec(index.resolved).digest as string }
         : null,
       artifact: {
-        own: artifactTagFor(registry, index.spec, { requestId: request }),
+        own: artifactTagFor(registry, index.tag, { requestId: request }),
         annotations: {
           request_id: String(request),
           request_type: change.artifact.type,

@@ -1,7 +1,11 @@
+import { CONFIGS_LABEL } from '../builder/image.ts';
+import { allCatalogs } from '../config/catalogs.ts';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import { parsePullSpec } from '../registry/pull-spec.ts';
+import { nameOf, parsePullSpec, withTag } from '../registry/pull-spec.ts';
+import type { Origin } from './origin.ts';
+import type { Reading } from './work.ts';
 
 /** Labels that an index image carries. */
 export const VERSION_LABEL = 'com.redhat.index.delivery.version';
@@ -16,11 +20,17 @@ export const SCRATCH = 'scratch';
 export interface IndexFacts {
   /** As the request names it. */
   spec: string;
+  /** The configured index, by tag, that it is or was made of: catalog branch and artifacts are found by it. */
+  tag: string;
+  /** The request that made it; null for what the configured index is now. */
+  origin: Origin | null;
   /** By digest. */
   resolved: string;
   arches: string[];
   ocpVersion: string;
   scope: string;
+  /** Absolute path of the catalog in the image. */
+  catalogPath: string;
 }
 
 /** Everything about the image to be built that is decided before the catalog is touched. */
@@ -34,33 +44,66 @@ export interface IndexImage {
 }
 
 /**
- * Reads digest, arches, OCP version and scope of an index, which must be named by a tag: its index.db and, in an
- * overwrite, the image itself are found by it.
+ * Reads digest, arches, OCP version and scope of an index. It is given by its tag, or, to be changed without being
+ * overwritten, by any name of an image that it is now or that a request has made of it (docs/architecture.md).
  *
- * @throws Failure `index_not_mapped` when the request names none, `index_tag_missing`, and those of the registry client
+ * @throws Failure `index_not_mapped` when the request names none, `index_tag_missing` for an image of unknown origin,
+ *   and those of the registry client
  */
-export async function readIndex(spec: string | null, registry: RegistryClient): Promise<IndexFacts> {
+export async function readIndex(
+  spec: string | null,
+  reading: Pick<Reading, 'config' | 'registry' | 'originOf'>,
+): Promise<IndexFacts> {
+  const { registry } = reading;
   if (spec === null) {
     throw new Failure(
       'index_not_mapped',
       'Git repository mapping not found for from_index: None. index_to_gitlab_push_map is required.',
     );
   }
-  if (parsePullSpec(spec).tag === undefined) {
-    throw new Failure(
-      'index_tag_missing',
-      `The index image ${spec} must be given by a tag: its index.db and its catalog branch are found by it`,
-    );
-  }
-  const resolved = await registry.resolve(spec);
+  const resolved = await registry.resolve(readable(spec, reading.config));
   const labels = await registry.labels(resolved);
+  const ocpVersion = labels[VERSION_LABEL] || 'v4.5';
   return {
     spec,
     resolved,
+    ...(await identify(spec, { resolved, ocpVersion }, reading)),
     arches: await registry.arches(resolved),
-    ocpVersion: labels[VERSION_LABEL] || 'v4.5',
+    ocpVersion,
     scope: labels[SCOPE_LABEL] || 'prod',
+    catalogPath: labels[CONFIGS_LABEL] || '/configs',
   };
+}
+
+/** Which configured index an image is, or was made of. */
+async function identify(
+  spec: string,
+  { resolved, ocpVersion }: Pick<IndexFacts, 'resolved' | 'ocpVersion'>,
+  { config, registry, originOf }: Pick<Reading, 'config' | 'registry' | 'originOf'>,
+): Promise<Pick<IndexFacts, 'tag' | 'origin'>> {
+  const { tag, digest } = parsePullSpec(spec);
+  const configured = allCatalogs(config).some(({ index }) => index === nameOf(spec));
+  if (configured && tag !== undefined && digest === undefined) return { tag: spec, origin: null };
+  const ownDigest = parsePullSpec(resolved).digest as string;
+  if (configured) {
+    // Its tags are named by OCP versions.
+    const now = withTag(nameOf(spec), tag ?? ocpVersion);
+    if ((await registry.digestOf(now)) === ownDigest) return { tag: now, origin: null };
+  }
+  const origin = await originOf(ownDigest);
+  if (origin !== null) return { tag: origin.index, origin };
+  // Another index by tag is told that it is not configured.
+  if (!configured && tag !== undefined) return { tag: spec, origin: null };
+  throw new Failure(
+    'index_tag_missing',
+    `The index image ${spec} must be given by a tag: no configured index has this digest now, and no request made it`,
+  );
+}
+
+/** An output under its public name is read where it was put: the public name may not be there for us. */
+function readable(spec: string, { registry: { output, publicOutput } }: Config): string {
+  if (publicOutput === undefined || !spec.startsWith(`${publicOutput}/`)) return spec;
+  return `${output}${spec.slice(publicOutput.length)}`;
 }
 
 /**

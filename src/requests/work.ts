@@ -9,6 +9,7 @@ import type { Workspace } from '../forge/workspace.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { PlannedRequest } from '../spine/plan.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Origin } from './origin.ts';
 
 /** A request as its type's worker part gets it. */
 export interface WorkItem<Payload> {
@@ -22,6 +23,8 @@ export interface Destination {
   catalog: RepositoryConfig;
   branch: string;
   overwrite: boolean;
+  /** Whose catalog is changed instead of the branch's: an image by digest, the path in it, the request that made it. */
+  content?: { image: string; path: string; request: number };
 }
 
 /** What reading needs, before there is a delivery. Reads are tried again by themselves while the world is unwell. */
@@ -33,6 +36,8 @@ export interface Reading {
   registry: RegistryClient;
   /** The service's credentials alone: for what a request names besides the index its token is for (§18, H20). */
   serviceRegistry: RegistryClient;
+  /** Where an image of this digest comes from; null for one that no request has made. */
+  originOf(digest: string): Promise<Origin | null>;
 }
 
 /** A database that may be changed at will. */
@@ -54,8 +59,13 @@ export interface Desk extends Reading {
 export interface Workshop extends Desk {
   /** The catalog branch; requests of one delivery get the same one, changed by those before. */
   openCatalog(destination: Destination): Promise<Workspace>;
-  /** A private copy of the database the index shares, or of the empty one that belongs to it. */
-  openIndexDb(indexSpec: string, which?: 'shared' | 'empty'): Promise<IndexDb>;
+  /**
+   * A private copy of the database the index shares, or of the empty one that belongs to it.
+   *
+   * @param index.tag of the configured index
+   * @param index.artifact read instead of the shared one, by digest
+   */
+  openIndexDb(index: { tag: string; artifact?: string | undefined }, which?: 'shared' | 'empty'): Promise<IndexDb>;
   opmFor(ocpVersion: string): Promise<Opm>;
   /** Environment that lets child processes read with the request's credentials. */
   childEnv: Record<string, string>;

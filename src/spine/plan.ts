@@ -18,6 +18,8 @@ export const PlannedRequest = z.object({
   output: z.string(),
   /** Tags of the output repository that other people may be looking at. */
   buildTags: z.array(z.string()),
+  /** Tag of the configured index that the image is a version of; null for images that are no indexes. */
+  index: z.string().nullable().default(null),
   /** The index this request replaces, with the digest it was read at (null: the tag did not exist). */
   overwrites: z.object({ tag: z.string(), digest: z.string().nullable() }).nullable(),
   /** index.db: the request's own artifact, and the shared one that an overwrite moves. Null for requests without. */

@@ -9,7 +9,9 @@ import { sourceBranch } from '../forge/names.ts';
 import type { Workspace } from '../forge/workspace.ts';
 import { ownDirectory, sweepDirectories } from '../process/own-directory.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
-import type { AnyRequestWork, Changed, Destination, Workshop } from '../requests/work.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { DEFAULT_LIMITS, type ExtractionLimits, extractDirectory } from '../registry/layers.ts';
+import type { AnyRequestWork, Changed, Destination, Reading, Workshop } from '../requests/work.ts';
 import type { Prepared, Report } from '../spine/delivery.ts';
 import type { Refusal } from '../spine/endings.ts';
 import type { Plan } from '../spine/plan.ts';
@@ -18,6 +20,12 @@ import type { DeliveryTools } from './tools.ts';
 
 /** A failure of these kinds says nothing about the request: the job must run again. */
 const NOT_THE_REQUEST: ReadonlySet<string> = new Set(['lease_lost', 'database_unavailable']);
+
+/** Folder of the catalog in its repository. */
+const CATALOG = 'configs';
+
+/** The largest catalogs hold some ten thousand bundles. */
+const WHOLE_CATALOG: ExtractionLimits = { ...DEFAULT_LIMITS, kept: { entries: 200_000, bytes: 3 * 1024 ** 3 } };
 
 const AUTHOR = { name: 'Indexwright', email: 'indexwright@localhost' };
 
@@ -53,15 +61,19 @@ export async function prepareDelivery(
   /** Shared artifact → the newest state of its database in this delivery, and the digest it was pulled at. */
   const databases = new Map<string, { path: string; digest: string | null }>();
 
-  const openCatalog = async (destination: Destination): Promise<Workspace> => {
+  const openCatalog = async (destination: Destination, { serviceRegistry }: Reading): Promise<Workspace> => {
     shelf ??= {
       destination,
       workspace: await tools.openWorkspace(destination.catalog, destination.branch, join(dir, 'catalog'), signal),
     };
+    if (destination.content !== undefined && shelf.workspace.head() === shelf.workspace.base) {
+      await startFrom(destination.content, shelf.workspace, serviceRegistry, signal);
+    }
     const agrees =
       shelf.destination.catalog.repository === destination.catalog.repository &&
       shelf.destination.branch === destination.branch &&
-      shelf.destination.overwrite === destination.overwrite;
+      shelf.destination.overwrite === destination.overwrite &&
+      shelf.destination.content?.image === destination.content?.image;
     if (!agrees) throw new Failure('unexpected', 'The requests of a delivery do not go to the same place');
     return shelf.workspace;
   };
@@ -78,18 +90,21 @@ export async function prepareDelivery(
   const makeChangeWith = async (request: DeliveredRequest, childEnv: Record<string, string>): Promise<Made> => {
     // A folder for each try: what a failed one left behind is not in the way of the next.
     const scratch = await mkdtemp(join(dir, `request-${request.id}-`));
+    const reading = await tools.readingFor(request, log, signal);
     const workshop: Workshop = {
-      ...(await tools.readingFor(request, log, signal)),
+      ...reading,
       scratch,
       report: (reason) => report(request.id, reason),
       record: (outcome) => tools.record(request.id, outcome),
-      openCatalog,
-      openIndexDb: async (spec, which = 'shared') => {
-        const tag = artifactTagFor(tools.config.registry, spec, which);
+      openCatalog: (destination) => openCatalog(destination, reading),
+      openIndexDb: async (index, which = 'shared') => {
+        const tag = artifactTagFor(tools.config.registry, index.tag, which);
+        const source = index.artifact ?? tag;
         // A folder for each: a request may open several, and the file's name shows in what opm says of it.
         const folder = await mkdtemp(join(dir, 'db-'));
-        const newest = databases.get(tag) ?? (await tools.pullIndexDb(request, tag, join(folder, 'pulled.db'), signal));
-        databases.set(tag, newest);
+        const newest =
+          databases.get(source) ?? (await tools.pullIndexDb(request, source, join(folder, 'pulled.db'), signal));
+        databases.set(source, newest);
         const path = join(folder, 'index.db');
         await copyFile(newest.path, path);
         return { path, from: { tag, digest: newest.digest } };
@@ -99,7 +114,7 @@ export async function prepareDelivery(
     };
     const { payload } = request;
     const changed = await workOf(request).change({ id: request.id, user: request.user, payload }, workshop);
-    const workspace = await openCatalog(changed.destination);
+    const workspace = await openCatalog(changed.destination, reading);
     await workshop.report('Writing build metadata');
     await writeFile(join(workspace.dir, METADATA_FILE), metadataText(changed.metadata));
     await workshop.report('Committing changes to Git repository');
@@ -158,6 +173,23 @@ export async function prepareDelivery(
     await dispose();
     throw thrown;
   }
+}
+
+/**
+ * Puts an image's catalog in place of the branch's, with a commit of its own: the branch a throw-away request was
+ * proposed on is gone, but its image has all that was in it.
+ */
+async function startFrom(
+  { image, path, request }: NonNullable<Destination['content']>,
+  workspace: Workspace,
+  client: RegistryClient,
+  signal: AbortSignal,
+): Promise<void> {
+  await workspace.removePath(CATALOG, signal);
+  await extractDirectory({ client, image, directory: path, to: join(workspace.dir, CATALOG), limits: WHOLE_CATALOG });
+  const message = `IIB: Start from the index image of request ${request}\n\nImage: ${image}`;
+  await workspace.commit({ message, author: AUTHOR }, signal);
+  await workspace.hide(signal);
 }
 
 function planOf(tools: DeliveryTools, { workspace, destination }: Shelf, made: { changed: Changed }[]): Plan | null {

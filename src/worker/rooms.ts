@@ -5,6 +5,7 @@ import type { Config, RepositoryConfig } from '../config/schema.ts';
 import { readSecretFile } from '../config/secret-file.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
 import type { UnresolvedRequest } from '../db/lanes.ts';
+import { makerOf } from '../db/outputs.ts';
 import { type DatabasePool, openDatabase } from '../db/pool.ts';
 import { openSecrets, readSealingKey } from '../db/secrets.ts';
 import { recordOutcome } from '../db/states.ts';
@@ -25,6 +26,7 @@ import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
 import { nameOf } from '../registry/pull-spec.ts';
+import { originOf } from '../requests/origin.ts';
 import type { AnyErrand, AnyRequestWork, Destination } from '../requests/work.ts';
 import { changeOf, workOf } from '../requests/works.ts';
 import { type DeliveryPorts, deliver, type Report } from '../spine/delivery.ts';
@@ -105,6 +107,10 @@ export function openRooms(config: Config, log: Log): Rooms {
     signal,
     registry: patient(clientWith(await credentialsOf([request]), signal), patience, signal, onRetry),
     serviceRegistry: patient(clientWith(await serviceCredentials(), signal), patience, signal, onRetry),
+    originOf: async (digest) => {
+      const made = await db.read((queryable) => makerOf(queryable, digest));
+      return made === null ? null : originOf(made);
+    },
   });
 
   const logFor = (requestIds: number[]) =>

@@ -46,6 +46,7 @@ export async function readingWorld(): Promise<ReadingWorld> {
       signal: new AbortController().signal,
       registry: clientFor('release:not-its-word'),
       serviceRegistry: client,
+      originOf: async () => null,
       scratch,
       report: async (reason) => void reasons.push(reason),
       record: absent,

@@ -16,18 +16,18 @@ export const addDeprecations = requestWork<AddDeprecationsPayload>({
   tokens: indexTokens,
   overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
-    const index = await readIndex(payload.from_index, reading.registry);
+    const index = await readIndex(payload.from_index, reading);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });
   },
   change,
 });
 
 async function change({ id, payload }: WorkItem<AddDeprecationsPayload>, shop: Workshop): Promise<Changed> {
-  const { registry, report } = shop;
+  const { report } = shop;
   const { operator_package: name } = payload;
   await report('Resolving the index images');
   await report('Resolving the container images');
-  const index = await readIndex(payload.from_index, registry);
+  const index = await readIndex(payload.from_index, shop);
   // Upstream hands this type neither the scope nor the list of who may do with fewer arches; clients can tell.
   const unrestricted = { ...shop, config: { ...shop.config, fewerArchesAllowed: [] } };
   const image = await decideImage(unrestricted, {
@@ -39,7 +39,7 @@ async function change({ id, payload }: WorkItem<AddDeprecationsPayload>, shop: W
 
   const destination = destinationOf(index, shop, { overwrite: payload.overwrite_from_index });
   const bench = await openBench(shop, destination, image.opm);
-  const indexDb = await openIndexDb(bench, index.spec);
+  const indexDb = await openIndexDb(bench, index);
   const packages = await deprecate(bench, indexDb.path, name, payload.deprecation_schema);
 
   return changedIndex(shop, {

@@ -24,7 +24,7 @@ export const add = requestWork<AddPayload>({
   tokens: indexTokens,
   overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
-    const index = await readIndex(payload.from_index, reading.registry);
+    const index = await readIndex(payload.from_index, reading);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });
   },
   change,
@@ -43,7 +43,7 @@ async function change({ id, user, payload }: WorkItem<AddPayload>, shop: Worksho
   const deprecations = await sideBySide(payload.deprecation_list, (spec) => registry.resolveBundle(spec));
 
   await report('Resolving the container images');
-  const index = await readIndex(payload.from_index, registry);
+  const index = await readIndex(payload.from_index, shop);
   const mapping = bundleMapping(bundles.map(({ spec, labels }) => ({ pullSpec: spec, labels })));
   const operators = Object.keys(mapping);
   const image = await decideImage(shop, {
@@ -59,7 +59,7 @@ async function change({ id, user, payload }: WorkItem<AddPayload>, shop: Worksho
 
   const destination = destinationOf(index, shop, { overwrite: payload.overwrite_from_index });
   const bench = await openBench(shop, destination, image.opm);
-  const indexDb = await openIndexDb(bench, index.spec);
+  const indexDb = await openIndexDb(bench, index);
   const packages = await changeCatalog(bench, indexDb.path, {
     bundles,
     deprecations,

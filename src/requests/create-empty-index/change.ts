@@ -7,7 +7,7 @@ import { asFailure, describe } from '../../errors/failure.ts';
 import { artifactTagFor } from '../../registry/artifact.ts';
 import { type Bench, openBench, openIndexDb } from '../bench.ts';
 import { changedIndex, decideImage, destinationOf } from '../index-change.ts';
-import { readIndex } from '../prepare-index.ts';
+import { type IndexFacts, readIndex } from '../prepare-index.ts';
 import { type Changed, requestWork, type WorkItem, type Workshop } from '../work.ts';
 import { CreateEmptyIndexPayload } from './payload.ts';
 
@@ -17,16 +17,16 @@ export const createEmptyIndex = requestWork<CreateEmptyIndexPayload>({
   tokens: () => [],
   overwrites: () => null,
   async destination({ payload }, reading) {
-    return destinationOf(await readIndex(payload.from_index, reading.registry), reading, { overwrite: false });
+    return destinationOf(await readIndex(payload.from_index, reading), reading, { overwrite: false });
   },
   change,
 });
 
 async function change({ id, payload }: WorkItem<CreateEmptyIndexPayload>, shop: Workshop): Promise<Changed> {
-  const { config, registry, report } = shop;
+  const { config, report } = shop;
   await report('Preparing request for build');
   await report('Resolving the container images');
-  const index = await readIndex(payload.from_index, registry);
+  const index = await readIndex(payload.from_index, shop);
   const image = await decideImage(shop, {
     reference: index,
     present: [index],
@@ -37,7 +37,7 @@ async function change({ id, payload }: WorkItem<CreateEmptyIndexPayload>, shop: 
 
   const destination = destinationOf(index, shop, { overwrite: false });
   const bench = await openBench(shop, destination, image.opm);
-  const indexDb = await emptyDatabase(bench, index.spec);
+  const indexDb = await emptyDatabase(bench, index);
   await report('Creating empty FBC catalog directory');
   const packages = await emptyTree(bench);
   await report('Validating empty catalog');
@@ -54,7 +54,7 @@ async function change({ id, payload }: WorkItem<CreateEmptyIndexPayload>, shop: 
     },
     packages,
     indexDb,
-    shared: { tag: artifactTagFor(config.registry, index.spec), digest: null },
+    shared: { tag: artifactTagFor(config.registry, index.tag), digest: null },
     artifact: { type: 'create_empty_index', operators: [] },
     buildTags: [],
     ...(payload.labels === null ? {} : { labels: payload.labels }),
@@ -65,7 +65,7 @@ async function change({ id, payload }: WorkItem<CreateEmptyIndexPayload>, shop: 
 }
 
 /** The empty database that is kept for the index, or else a new one. */
-async function emptyDatabase(bench: Bench, index: string): Promise<string> {
+async function emptyDatabase(bench: Bench, index: IndexFacts): Promise<string> {
   const { shop, opm, around } = bench;
   await shop.report('Fetching empty index database');
   try {

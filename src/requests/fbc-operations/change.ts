@@ -23,20 +23,20 @@ export const fbcOperations = requestWork<FbcOperationsPayload>({
   tokens: indexTokens,
   overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
-    const index = await readIndex(payload.from_index, reading.registry);
+    const index = await readIndex(payload.from_index, reading);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });
   },
   change,
 });
 
 async function change({ id, payload }: WorkItem<FbcOperationsPayload>, shop: Workshop): Promise<Changed> {
-  const { registry, serviceRegistry, report } = shop;
+  const { serviceRegistry, report } = shop;
   await report('Resolving the fbc fragments');
   const resolved: string[] = [];
   for (const fragment of payload.fbc_fragments) resolved.push(await serviceRegistry.resolve(fragment));
 
   await report('Resolving the container images');
-  const index = await readIndex(payload.from_index, registry);
+  const index = await readIndex(payload.from_index, shop);
   const image = await decideImage(shop, {
     reference: index,
     present: [index],
@@ -54,7 +54,7 @@ async function change({ id, payload }: WorkItem<FbcOperationsPayload>, shop: Wor
 
   const destination = destinationOf(index, shop, { overwrite: payload.overwrite_from_index });
   const bench = await openBench(shop, destination, image.opm);
-  const indexDb = await openIndexDb(bench, index.spec);
+  const indexDb = await openIndexDb(bench, index);
   const { packages, moved } = await addFragments(bench, indexDb.path, resolved);
 
   return changedIndex(shop, {

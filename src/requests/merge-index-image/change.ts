@@ -31,9 +31,9 @@ export const mergeIndexImage = requestWork<MergePayload>({
 });
 
 /** `effective` is the index that the result stands for: the target, or the source when there is none. */
-async function readIndexes(payload: MergePayload, { registry, serviceRegistry }: Reading) {
-  const source = await readIndex(payload.source_from_index, serviceRegistry);
-  const target = payload.target_index === null ? null : await readIndex(payload.target_index, registry);
+async function readIndexes(payload: MergePayload, reading: Reading) {
+  const source = await readIndex(payload.source_from_index, { ...reading, registry: reading.serviceRegistry });
+  const target = payload.target_index === null ? null : await readIndex(payload.target_index, reading);
   return { source, target, effective: target ?? source };
 }
 
@@ -60,8 +60,8 @@ async function change({ id, user, payload }: WorkItem<MergePayload>, shop: Works
 
   const destination = destinationOf(effective, shop, { overwrite: payload.overwrite_target_index });
   const bench = await openBench(shop, destination, image.opm);
-  const sourceDb = await openIndexDb(bench, source.spec);
-  const targetDb = target === null ? null : await openIndexDb(bench, target.spec);
+  const sourceDb = await openIndexDb(bench, source);
+  const targetDb = target === null ? null : await openIndexDb(bench, target);
   const indexes = [source, ...(target === null ? [] : [target])].flatMap(({ spec, resolved }) => [spec, resolved]);
   const waiver = { asked: payload.ignore_bundle_ocp_version, user, indexes };
   const merged = await merge(bench, sourceDb.path, targetDb?.path ?? null, {

@@ -75,6 +75,7 @@ async function change({ id, payload }: WorkItem<RegenerateBundlePayload>, shop: 
       failurePrefix: 'Failed to regenerate bundle: ',
       done: 'The request completed successfully',
       ...outputsOf(config.registry, id, []),
+      index: null,
       overwrites: null,
       artifact: null,
       records: { arches: 'arches', bundle_image: 'image' },

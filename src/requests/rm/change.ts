@@ -14,20 +14,20 @@ export const rm = requestWork<RmPayload>({
   tokens: indexTokens,
   overwrites: overwrittenIndex,
   async destination({ payload }, reading) {
-    const index = await readIndex(payload.from_index, reading.registry);
+    const index = await readIndex(payload.from_index, reading);
     return destinationOf(index, reading, { overwrite: payload.overwrite_from_index });
   },
   change,
 });
 
 async function change({ id, payload }: WorkItem<RmPayload>, shop: Workshop): Promise<Changed> {
-  const { registry, report } = shop;
+  const { report } = shop;
   const { operators } = payload;
   await report('Preparing request for build');
   for (const operator of operators) assertPackageName(operator);
 
   await report('Resolving the container images');
-  const index = await readIndex(payload.from_index, registry);
+  const index = await readIndex(payload.from_index, shop);
   const image = await decideImage(shop, {
     reference: index,
     present: [index],
@@ -41,7 +41,7 @@ async function change({ id, payload }: WorkItem<RmPayload>, shop: Workshop): Pro
 
   const destination = destinationOf(index, shop, { overwrite: payload.overwrite_from_index });
   const bench = await openBench(shop, destination, image.opm);
-  const indexDb = await openIndexDb(bench, index.spec);
+  const indexDb = await openIndexDb(bench, index);
   const packages = await removeOperators(bench, indexDb.path, operators);
   await report('Validating catalog');
 
