@@ -2,7 +2,7 @@
 # Finds the programs the project needs that are not npm packages, installs or builds what is missing,
 # and links all of them into .tools/bin. Nothing is said or done when everything is there.
 #
-#   scripts/tools.sh            everything the tests need (both opm versions, gitlab-judge, yaml-oracle)
+#   scripts/tools.sh            everything the tests need (both opm versions, catalog-oracle, gitlab-judge, yaml-oracle)
 #   scripts/tools.sh demo       what `make demo` needs (one opm)
 #   scripts/tools.sh cluster    what a real cluster needs: etcd and Kubernetes, Tekton, Pipelines-as-Code, bubblewrap
 #   scripts/tools.sh opm        both opm versions and nothing else (the image)
@@ -146,11 +146,18 @@ gitlab_judge() {
   ln -sfn "$out" "$root/.tools/gitlab-judge"
 }
 
+# What tests ask how opm reads a catalog, many catalogs in one process.
+catalog_oracle() {
+  # As opm is built, so that what its build has compiled is there.
+  go_programs catalog-oracle "$root/tools/catalog-oracle" 1 json1,containers_image_openpgp "-s -w" catalog-oracle
+  ln -sfn "$out/catalog-oracle" "$links/catalog-oracle"
+}
+
 case "${1:-all}" in
   demo) opm v1.48.0 ;;
   opm) opm v1.48.0; opm v1.73.0 ;;
   all)
-    opm v1.48.0; opm v1.73.0; yaml_oracle
+    opm v1.48.0; opm v1.73.0; yaml_oracle; catalog_oracle
     # Tests alone need it: without the modules they are skipped and say so, but not in CI.
     if ! (gitlab_judge); then
       [ -z "${CI:-}" ] || exit 1

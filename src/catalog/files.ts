@@ -1,14 +1,14 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { pruneDeprecations } from './deprecations.ts';
-import { catalogDocuments, catalogFileNames, readCatalogText } from './fbc.ts';
+import { type FbcBlob, isBundle, isChannel, isPackage } from './fbc.ts';
 import { isFolder, writeWhole } from './folders.ts';
-import { enforceJson, jsonText } from './json-rules.ts';
-import { readPackageModels } from './model.ts';
+import { enforceJson, freeName } from './json-rules.ts';
+import { packageModels } from './model.ts';
 import { assertPackageName, DEPRECATIONS } from './names.ts';
-import { type CatalogTree, deprecationsDir, packageDir } from './tree.ts';
+import type { CatalogFile } from './reader.ts';
+import { type CatalogTree, foldersOf } from './tree.ts';
 
 /** What a merge did, names sorted. */
 export interface Merged {
@@ -61,43 +61,43 @@ async function mergePackage(
   catalog: Buffer,
   rest: 'empty first' | 'keep the rest',
 ): Promise<boolean> {
-  const dir = packageDir(tree, name);
+  const { reader } = tree;
+  const { own, deprecations } = foldersOf(tree, name);
+  const { dir } = own;
+  const path = join(dir, CATALOG);
   const there = await isFolder(dir, name);
-  const stale = there ? await staleFiles(dir) : [];
-  if (stale.length === 0 && (await contentOf(join(dir, 'catalog.json')))?.equals(catalog)) return false;
+  const stale = there ? (await reader.read(own, { except: [CATALOG] })).filter(definesPackage) : [];
+  if (stale.length === 0 && (await contentOf(path))?.equals(catalog)) return false;
   if (there && rest === 'empty first') await rm(dir, { recursive: true });
-  else for (const { file, left } of stale) await replaceStale(dir, file, left);
-  await writeWhole(join(dir, 'catalog.json'), catalog);
-  await enforceJson(dir, name);
-  if (await isFolder(join(tree.configsDir, DEPRECATIONS), DEPRECATIONS)) {
-    if (await isFolder(deprecationsDir(tree, name), `${DEPRECATIONS}/${name}`)) {
-      await enforceJson(deprecationsDir(tree, name), `${DEPRECATIONS}/${name}`);
-    }
+  else {
+    for (const { file } of stale) await reader.filter(own, file, { keep: 'not from a database' });
+    await setAside(tree, name);
   }
-  for (const model of await readPackageModels(dir)) await pruneDeprecations(tree, model);
+  await writeWhole(path, catalog);
+  await enforceJson(reader, own);
+  if (await isFolder(join(tree.configsDir, DEPRECATIONS), DEPRECATIONS)) {
+    if (await isFolder(deprecations.dir, deprecations.shown)) await enforceJson(reader, deprecations);
+  }
+  const blobs = (await reader.read(own)).flatMap((file) => file.blobs);
+  for (const model of packageModels(blobs)) await pruneDeprecations(tree, model);
   return true;
 }
 
-const FromDatabase = z.looseObject({ schema: z.enum(['olm.package', 'olm.channel', 'olm.bundle']) });
+/** opm's own file of a package. */
+const CATALOG = 'catalog.json';
 
-/** Files beside `catalog.json` that define the package a second time, with those of their documents that do not. */
-async function staleFiles(dir: string): Promise<{ file: string; left: unknown[] }[]> {
-  const stale: { file: string; left: unknown[] }[] = [];
-  for (const file of await catalogFileNames(dir)) {
-    if (file === 'catalog.json') continue;
-    const documents = catalogDocuments(await readCatalogText(join(dir, file), file), file);
-    const left = documents.filter((document) => !FromDatabase.safeParse(document).success);
-    if (left.length < documents.length) stale.push({ file, left });
-  }
-  return stale;
-}
+const isFromDatabase = (blob: FbcBlob) => isPackage(blob) || isChannel(blob) || isBundle(blob);
 
-async function replaceStale(dir: string, file: string, left: readonly unknown[]): Promise<void> {
-  await rm(join(dir, file));
-  if (left.length === 0) return;
-  // `catalog.yaml` must not become `catalog.json`: that name is opm's.
-  const json = file.replace(/\.[^.]*$/, '.json');
-  await writeWhole(join(dir, json === 'catalog.json' ? 'more.json' : json), jsonText(left));
+/** Whether a file beside {@link CATALOG} defines the package a second time. */
+const definesPackage = ({ blobs }: CatalogFile) => blobs.some(isFromDatabase);
+
+/** Keeps what opm's file has that no database knows of, in a file beside it: somebody else has written it. */
+async function setAside(tree: CatalogTree, name: string): Promise<void> {
+  const { own } = foldersOf(tree, name);
+  const found = (await tree.reader.files(own)).includes(CATALOG) ? await tree.reader.readFile(own, CATALOG) : [];
+  if (found.every(isFromDatabase)) return;
+  await tree.reader.filter(own, CATALOG, { keep: 'not from a database' });
+  await rename(join(own.dir, CATALOG), join(own.dir, await freeName(own.dir, CATALOG)));
 }
 
 /**

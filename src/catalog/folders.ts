@@ -1,7 +1,34 @@
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { copyFile, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { Failure } from '../errors/failure.ts';
+
+/** A folder of catalog files. */
+export interface CatalogFolder {
+  /** Absolute path of the catalog that the folder is in: ignore files count from here on. */
+  root: string;
+  /** Absolute path. */
+  dir: string;
+  /** Its name for texts, as the one who made it knows it. */
+  shown: string;
+  /** Names that files had before they were made JSON, by the names they have now. */
+  names?: ReadonlyMap<string, string>;
+}
+
+/**
+ * Names of the regular files below a folder, relative to it, sorted; none when it is not there. Links are not followed.
+ */
+export async function filesBelow(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch((thrown: unknown) => {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw thrown;
+  });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
+    .sort();
+}
 
 /**
  * Whether a folder is there; anything else in its place is refused, a link above all: writing through it would leave
@@ -43,10 +70,19 @@ export async function copyFolder(from: string, to: string, shown: string): Promi
 
 /** Writes a file so that a link of that name is replaced and never followed, and nobody sees half of it. */
 export async function writeWhole(path: string, content: string | Buffer): Promise<void> {
+  await putWhole(path, (fresh) => writeFile(fresh, content, { flag: 'wx' }));
+}
+
+/** Puts a copy of a file in place as {@link writeWhole} does. */
+export async function copyWhole(from: string, path: string): Promise<void> {
+  await putWhole(path, (fresh) => copyFile(from, fresh, constants.COPYFILE_EXCL));
+}
+
+async function putWhole(path: string, make: (fresh: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const fresh = join(dirname(path), `.${randomUUID()}`);
   try {
-    await writeFile(fresh, content, { flag: 'wx' });
+    await make(fresh);
     await rename(fresh, path);
   } finally {
     await rm(fresh, { force: true });

@@ -2,12 +2,13 @@ import { readdir, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { Failure } from '../errors/failure.ts';
 import { pruneDeprecations, removeDeprecations } from './deprecations.ts';
-import { isDeprecations, readCatalogFiles } from './fbc.ts';
-import { copyFolder, isFolder } from './folders.ts';
+import { type FbcBlob, isDeprecations } from './fbc.ts';
+import { type CatalogFolder, copyFolder, isFolder } from './folders.ts';
 import { enforceJson } from './json-rules.ts';
 import { packageModels } from './model.ts';
 import { assertPackageName, DEPRECATIONS } from './names.ts';
-import { type CatalogTree, deprecationsDir, foldersIn, packageDir } from './tree.ts';
+import { notUtf8 } from './reader.ts';
+import { type CatalogTree, foldersIn, foldersOf } from './tree.ts';
 
 /** What an unpacked file-based catalog fragment holds, names sorted. */
 export interface FragmentContent {
@@ -51,17 +52,16 @@ export async function readFragment(fragment: { dir: string; path: string; image:
  * fragment brings take the place of those there; else these stay, without what the package does not have any more.
  *
  * @param fragmentDir the unpacked fragment's catalog folder
- * @throws Failure `package_name_unsafe`; `catalog_invalid` also when it defines a package that has another folder
+ * @throws Failure `package_name_unsafe`; `catalog_invalid`, with the fragment's own names of files, also when it defines
+ *   a package that has another folder
  */
 export async function replacePackage(tree: CatalogTree, name: string, fragmentDir: string): Promise<void> {
   assertPackageName(name);
   await tree.include([name]);
-  const dir = packageDir(tree, name);
-  if (await isFolder(dir, name)) await rm(dir, { recursive: true });
-  await assertAllSeen(join(fragmentDir, name), name);
-  await copyFolder(join(fragmentDir, name), dir, name);
-  await enforceJson(dir, name);
-  const blobs = (await readCatalogFiles(dir)).flatMap((file) => file.blobs);
+  const { own, deprecations } = foldersOf(tree, name);
+  const brought = foldersOfFragment(fragmentDir, name);
+  if (await isFolder(own.dir, name)) await rm(own.dir, { recursive: true });
+  const blobs = await bring(tree, brought.own, own);
   const models = packageModels(blobs);
   if (models.length === 0) {
     // opm takes an empty folder for nothing wrong, and the package would be gone.
@@ -69,18 +69,37 @@ export async function replacePackage(tree: CatalogTree, name: string, fragmentDi
   }
   await assertNotElsewhere(tree, name, models);
 
-  const brought = join(fragmentDir, DEPRECATIONS, name);
-  const shown = `${DEPRECATIONS}/${name}`;
-  if (await isFolder(brought, shown)) {
-    await assertAllSeen(brought, shown);
+  if (await isFolder(brought.deprecations.dir, brought.deprecations.shown)) {
     await removeDeprecations(tree, name);
-    await copyFolder(brought, deprecationsDir(tree, name), shown);
-    await enforceJson(deprecationsDir(tree, name), shown);
+    await bring(tree, brought.deprecations, deprecations);
   } else if (blobs.some(isDeprecations)) {
     await removeDeprecations(tree, name);
   } else {
     for (const model of models) await pruneDeprecations(tree, model);
   }
+}
+
+/** The folders of a package in an unpacked fragment: its own, and that of its deprecations, which need not be there. */
+export function foldersOfFragment(fragmentDir: string, name: string) {
+  const folder = (shown: string): CatalogFolder => ({ root: fragmentDir, dir: join(fragmentDir, shown), shown });
+  return { own: folder(name), deprecations: folder(join(DEPRECATIONS, name)) };
+}
+
+/** Copies a fragment's folder into the catalog, as JSON, and reads it; files are told by the names they have there. */
+async function bring({ reader }: CatalogTree, from: CatalogFolder, to: CatalogFolder): Promise<FbcBlob[]> {
+  await assertAllSeen(from.dir, from.shown);
+  await copyFolder(from.dir, to.dir, from.shown);
+  const seen = new Set(await reader.files(to));
+  for (const file of await reader.files(from)) {
+    const shown = join(from.shown, file);
+    // opm takes JSON that is not UTF-8, and serves other text than was meant.
+    if ((await reader.kindOf(from, file)) === 'not UTF-8') throw notUtf8(shown);
+    if (seen.has(file) || (await reader.readFile(from, file)).length === 0) continue;
+    const message = `The catalog's .indexignore hides ${shown}; give the file another name`;
+    throw new Failure('catalog_invalid', message);
+  }
+  const names = await enforceJson(reader, to);
+  return (await reader.read({ ...to, names })).flatMap(({ blobs }) => blobs);
 }
 
 /** Names that make git or opm leave out what is beside or below them. */

@@ -1,8 +1,9 @@
-import { rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../errors/failure.ts';
-import { catalogDocuments, catalogFileNames, readCatalogText } from './fbc.ts';
-import { writeWhole } from './folders.ts';
+import { type CatalogFolder, filesBelow } from './folders.ts';
+import type { CatalogReader } from './reader.ts';
 
 /** Documents as opm writes them: one after the other, four spaces, each with a newline. */
 export function jsonText(documents: readonly unknown[]): string {
@@ -10,31 +11,40 @@ export function jsonText(documents: readonly unknown[]): string {
 }
 
 /**
- * Makes every YAML file below a folder a JSON file of the same stem. Where both forms exist the JSON is the newer one
- * and wins (request-handling.md §10.9).
+ * Makes every YAML file of a folder a JSON file with the same documents (request-handling.md §10.9), under the same stem
+ * unless there is a file of that name. A file that is named YAML and holds JSON keeps its bytes.
  *
- * @param shown name of the folder for texts, without local path
- * @throws Failure `catalog_invalid` for empty or broken YAML files and for two of one stem
+ * @returns the former names of the files that were made, by their names
+ * @throws Failure `catalog_invalid` for empty YAML files, and for what opm does not read; as `CatalogReader`
  */
-export async function enforceJson(dir: string, shown: string): Promise<void> {
-  const files = await catalogFileNames(dir);
-  const present = new Set(files);
-  const made = new Set<string>();
-  for (const file of files.filter((name) => !/\.json$/i.test(name))) {
-    const json = file.replace(/\.ya?ml$/i, '.json');
-    if (made.has(json)) {
-      throw new Failure('catalog_invalid', `Two YAML files would become the same JSON file: ${join(shown, json)}`);
+export async function enforceJson(reader: CatalogReader, folder: CatalogFolder): Promise<Map<string, string>> {
+  const names = new Map<string, string>();
+  for (const file of (await reader.files(folder)).filter((name) => /\.ya?ml$/i.test(name))) {
+    const path = join(folder.dir, file);
+    const json = join(folder.dir, `.${randomUUID()}`);
+    try {
+      const { documents, whole } = await reader.writeJson(folder, file, json);
+      if (documents === 0) {
+        throw new Failure('catalog_invalid', `Empty YAML file found: ${join(folder.shown, file)}`);
+      }
+      // What cannot be written as JSON without a loss stays what it is; opm reads both.
+      if (!whole) continue;
+      const name = await freeName(folder.dir, file);
+      await rename(json, join(folder.dir, name));
+      await rm(path);
+      names.set(name, file);
+    } finally {
+      await rm(json, { force: true });
     }
-    if (!present.has(json)) {
-      await writeWhole(join(dir, json), jsonText(await yamlDocuments(join(dir, file), join(shown, file))));
-      made.add(json);
-    }
-    await rm(join(dir, file));
   }
+  return names;
 }
 
-async function yamlDocuments(path: string, shown: string): Promise<unknown[]> {
-  const documents = catalogDocuments(await readCatalogText(path, shown), shown);
-  if (documents.length === 0) throw new Failure('catalog_invalid', `Empty YAML file found: ${shown}`);
-  return documents;
+/** A name for the JSON of a file that no file has: its stem, or its stem with the first number that is free. */
+export async function freeName(dir: string, file: string): Promise<string> {
+  const taken = new Set(await filesBelow(dir));
+  const stem = file.replace(/\.(ya?ml|json)$/i, '');
+  let name = `${stem}.json`;
+  for (let number = 2; taken.has(name); number++) name = `${stem}-${number}.json`;
+  return name;
 }

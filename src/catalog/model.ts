@@ -1,14 +1,5 @@
-import { z } from 'zod';
-import {
-  type FbcBlob,
-  type FbcBundle,
-  type FbcEntry,
-  isBundle,
-  isChannel,
-  isDeprecations,
-  isPackage,
-  readCatalogFiles,
-} from './fbc.ts';
+import { type FbcBlob, type FbcBundle, type FbcEntry, isBundle, isChannel, isDeprecations, isPackage } from './fbc.ts';
+import { goStruct, goText } from './go-json.ts';
 
 /** A package's update graph without the manifests: what changes are computed on. */
 export interface PackageModel {
@@ -40,11 +31,6 @@ export interface BundleModel {
   version: string | undefined;
 }
 
-/** Reads the packages that a package's folder defines (usually one). @throws Failure `catalog_invalid` */
-export async function readPackageModels(dir: string): Promise<PackageModel[]> {
-  return packageModels((await readCatalogFiles(dir)).flatMap(({ blobs }) => blobs));
-}
-
 /** The packages defined by `olm.package` blobs, each with its channels, bundles and deprecations, by name. */
 export function packageModels(blobs: readonly FbcBlob[]): PackageModel[] {
   const of = <T extends FbcBlob & { package: string }>(found: T[], name: string) =>
@@ -55,7 +41,7 @@ export function packageModels(blobs: readonly FbcBlob[]): PackageModel[] {
       name,
       defaultChannel,
       channels: new Map(
-        of(blobs.filter(isChannel), name).map((channel) => [channel.name, channelModel(channel.entries ?? [])]),
+        of(blobs.filter(isChannel), name).map((channel) => [channel.name, channelModel(channel.entries)]),
       ),
       bundles: new Map(
         of(blobs.filter(isBundle), name).map((bundle) => [
@@ -65,7 +51,7 @@ export function packageModels(blobs: readonly FbcBlob[]): PackageModel[] {
       ),
       deprecated: new Set(
         of(blobs.filter(isDeprecations), name).flatMap(({ entries }) =>
-          (entries ?? []).map(({ reference }) => `${reference.schema} ${reference.name ?? ''}`.trim()),
+          entries.map(({ reference }) => `${reference.schema} ${reference.name}`.trim()),
         ),
       ),
     }))
@@ -78,21 +64,21 @@ export function imagesIn(model: PackageModel): string[] {
 }
 
 function channelModel(entries: readonly FbcEntry[]): ChannelModel {
-  const below = new Set(entries.flatMap((entry) => [entry.replaces ?? '', ...(entry.skips ?? [])]));
+  const below = new Set(entries.flatMap((entry) => [entry.replaces, ...entry.skips]));
   return {
     entries: entries.map(({ name, replaces, skips, skipRange }) => ({
       name,
       replaces: replaces || undefined,
-      skips: skips ?? [],
+      skips,
       skipRange: skipRange || undefined,
     })),
     heads: entries.map((entry) => entry.name).filter((name) => !below.has(name)),
   };
 }
 
-const PackageProperty = z.object({ version: z.string() });
+const PackageProperty = goStruct({ version: goText });
 
 function versionOf(bundle: FbcBundle): string | undefined {
-  const property = bundle.properties?.find(({ type }) => type === 'olm.package');
-  return PackageProperty.safeParse(property?.value).data?.version;
+  const property = bundle.properties.find(({ type }) => type === 'olm.package');
+  return PackageProperty.safeParse(property?.value).data?.version || undefined;
 }

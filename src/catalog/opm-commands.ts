@@ -149,30 +149,53 @@ export async function render(opm: Opm, input: string, around: OpmSurroundings): 
   return stdout;
 }
 
+/**
+ * `opm render` of a folder of catalog files, as concatenated JSON documents, into a file: these may be too many to pass
+ * through this process. It asks no registry for anything.
+ *
+ * @param output a path that nothing is at
+ * @throws Failure `opm_refused` with nothing but opm's word, `opm_crashed`, `process_timeout`
+ */
+export async function renderTo(opm: Opm, dir: string, output: string, around: OpmSurroundings): Promise<void> {
+  await command(opm, around, {
+    args: ['render', resolve(dir)],
+    paths: [dir, output],
+    output,
+    failed: `${opm.name} cannot read it`,
+    instead: (message) => message.replace(/^render reference "[^"]*": /, ''),
+  });
+}
+
 interface Command {
   args: readonly string[];
   /** Local paths among the arguments, kept out of texts. */
   paths: readonly string[];
   failed: string;
   code?: ErrorCode;
+  /** Where opm's output goes instead of to us. */
+  output?: string;
   /** A sentence that takes the place of the usual one, chosen by opm's message. */
   instead?: (message: string) => string | undefined;
 }
 
+/** For a shell: the program and its arguments, its output into a new file. */
+const INTO_FILE = 'set -C; exec "$0" "$@" >"$OUTPUT"';
+
 async function command(
   opm: Opm,
   around: OpmSurroundings,
-  { args, paths, failed, code, instead }: Command,
+  { args, paths, failed, code, instead, output }: Command,
 ): Promise<Ran> {
   // opm writes ./cache and ./bundle_tmp*: two adds in one directory break each other.
   const cwd = await mkdtemp(join(around.scratch ?? tmpdir(), 'opm-'));
   try {
-    const ran = await run(opm.path, args, {
+    const [program, ...argv] = output === undefined ? [opm.path, ...args] : ['sh', '-c', INTO_FILE, opm.path, ...args];
+    const ran = await run(program, argv, {
       cwd,
       timeout: opm.limits.timeout,
       memory: opm.limits.memory,
       // What opm leaves behind goes with the directory.
-      env: { ...around.env, TMPDIR: cwd },
+      env: { ...around.env, TMPDIR: cwd, ...(output === undefined ? {} : { OUTPUT: resolve(output) }) },
       ...(around.signal === undefined ? {} : { signal: around.signal }),
     }).catch((cause: unknown) => {
       if (cause instanceof Failure && cause.code === 'process_failed') {

@@ -1,7 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Workspace } from '../forge/workspace.ts';
+import type { CatalogFolder } from './folders.ts';
 import { DEPRECATIONS, isPackageName } from './names.ts';
+import type { CatalogReader } from './reader.ts';
 
 /**
  * The catalog of one branch as the code of this room needs it. A workspace may have only some packages on disk;
@@ -10,6 +12,8 @@ import { DEPRECATIONS, isPackageName } from './names.ts';
 export interface CatalogTree {
   /** Absolute path of the branch's `configs` folder. */
   readonly configsDir: string;
+  /** Reads its files as the index's opm does. */
+  readonly reader: CatalogReader;
   /** Names of all package folders in the present state of the work, on disk or not. Follows every write and removal. */
   packages(): Promise<string[]>;
   /** Brings these packages' folders and deprecations to disk. Names that the branch does not have are ignored. */
@@ -30,6 +34,15 @@ export function deprecationsDir(tree: CatalogTree, name: string): string {
   return join(tree.configsDir, DEPRECATIONS, name);
 }
 
+/** The folders that hold a package's files: its own, and that of its deprecations. */
+export function foldersOf(tree: CatalogTree, name: string): { own: CatalogFolder; deprecations: CatalogFolder } {
+  const root = tree.configsDir;
+  return {
+    own: { root, dir: packageDir(tree, name), shown: name },
+    deprecations: { root, dir: deprecationsDir(tree, name), shown: `${DEPRECATIONS}/${name}` },
+  };
+}
+
 /**
  * The catalog in a sparse workspace, for the change of one request: make a new one after a commit or a discard.
  *
@@ -37,6 +50,7 @@ export function deprecationsDir(tree: CatalogTree, name: string): string {
  */
 export function workspaceTree(
   workspace: Pick<Workspace, 'dir' | 'include' | 'listPackages' | 'removePath'>,
+  reader: CatalogReader,
   signal: AbortSignal,
 ): CatalogTree {
   const configsDir = join(workspace.dir, 'configs');
@@ -45,6 +59,7 @@ export function workspaceTree(
   const paths = (name: string) => [`configs/${name}`, `configs/${DEPRECATIONS}/${name}`];
   return {
     configsDir,
+    reader,
     async packages() {
       const committed = (await workspace.listPackages(signal)).filter((name) => !removed.has(name));
       return [...new Set([...committed, ...(await foldersIn(configsDir))])].filter(isPackageName).sort();

@@ -2,14 +2,13 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { changesBetween, type PackageChange } from './changes.ts';
 import type { IndexDbEngine } from './engine.ts';
-import { readCatalogFiles } from './fbc.ts';
 import { mergeMigrated } from './files.ts';
 import { isFolder } from './folders.ts';
 import { type PackageModel, packageModels } from './model.ts';
 import { assertPackageName } from './names.ts';
 import type { Opm } from './opm.ts';
 import type { OpmSurroundings } from './opm-commands.ts';
-import { type CatalogTree, deprecationsDir, packageDir } from './tree.ts';
+import { type CatalogTree, foldersOf, packageDir } from './tree.ts';
 import { validatePackages } from './validate.ts';
 
 /**
@@ -22,10 +21,8 @@ export async function readPackages(tree: CatalogTree, names: readonly string[]):
   const models: PackageModel[] = [];
   for (const name of names) {
     if (!(await isFolder(packageDir(tree, name), name))) continue;
-    const files = [
-      ...(await readCatalogFiles(packageDir(tree, name))),
-      ...(await readCatalogFiles(deprecationsDir(tree, name))),
-    ];
+    const { own, deprecations } = foldersOf(tree, name);
+    const files = [...(await tree.reader.read(own)), ...(await tree.reader.read(deprecations))];
     models.push(...packageModels(files.flatMap(({ blobs }) => blobs)));
   }
   return models;

@@ -4,6 +4,7 @@ import { upgradeIndexDb } from '../catalog/index-db.ts';
 import type { PackageModel } from '../catalog/model.ts';
 import type { Opm } from '../catalog/opm.ts';
 import type { AddOptions, GraphMode, OpmSurroundings } from '../catalog/opm-commands.ts';
+import { createCatalogReader } from '../catalog/reader.ts';
 import { type CatalogTree, workspaceTree } from '../catalog/tree.ts';
 import { readPackages, updateFromDb } from '../catalog/update.ts';
 import { wholeDatabaseEngine } from '../catalog/whole-database.ts';
@@ -28,8 +29,9 @@ export interface Bench {
  */
 export async function openBench(shop: Workshop, destination: Destination, opm: Opm): Promise<Bench> {
   await shop.report('Cloning Git repository');
-  const tree = workspaceTree(await shop.openCatalog(destination), shop.signal);
-  return { shop, tree, opm, around: { scratch: shop.scratch, env: shop.childEnv, signal: shop.signal } };
+  const around = { scratch: shop.scratch, env: shop.childEnv, signal: shop.signal };
+  const tree = workspaceTree(await shop.openCatalog(destination), createCatalogReader(opm, around), shop.signal);
+  return { shop, tree, opm, around };
 }
 
 /**

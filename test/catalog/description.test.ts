@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { changesBetween, composeChanges, edgesOf } from '../../src/catalog/changes.ts';
 import { describeChange } from '../../src/catalog/description.ts';
+import { blobOf } from '../../src/catalog/fbc.ts';
 import { channelDiagram, LONGEST_DIAGRAM } from '../../src/catalog/graph.ts';
 import { cell, code } from '../../src/catalog/markdown.ts';
 import { type PackageModel, packageModels } from '../../src/catalog/model.ts';
@@ -17,22 +18,24 @@ interface Entry {
 function lamp(channels: Record<string, Entry[]>, more: { defaultChannel?: string; name?: string } = {}): PackageModel {
   const name = more.name ?? 'lamp';
   const bundles = [...new Set(Object.values(channels).flatMap((entries) => entries.map((entry) => entry.name)))];
-  const [model] = packageModels([
-    { schema: 'olm.package', name, defaultChannel: more.defaultChannel ?? 'stable' },
-    ...Object.entries(channels).map(([channel, entries]) => ({
-      schema: 'olm.channel' as const,
-      package: name,
-      name: channel,
-      entries,
-    })),
-    ...bundles.map((bundle) => ({
-      schema: 'olm.bundle' as const,
-      package: name,
-      name: bundle,
-      image: `example.com/${bundle}`,
-      properties: [{ type: 'olm.package', value: { version: bundle.replace(/^.*\.v/, '') } }],
-    })),
-  ]);
+  const [model] = packageModels(
+    [
+      { schema: 'olm.package', name, defaultChannel: more.defaultChannel ?? 'stable' },
+      ...Object.entries(channels).map(([channel, entries]) => ({
+        schema: 'olm.channel' as const,
+        package: name,
+        name: channel,
+        entries,
+      })),
+      ...bundles.map((bundle) => ({
+        schema: 'olm.bundle' as const,
+        package: name,
+        name: bundle,
+        image: `example.com/${bundle}`,
+        properties: [{ type: 'olm.package', value: { version: bundle.replace(/^.*\.v/, '') } }],
+      })),
+    ].map(blobOf),
+  );
   if (model === undefined) throw new Error('no package');
   return model;
 }

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { IndexDbEngine } from '../../src/catalog/engine.ts';
-import { parseCatalog } from '../../src/catalog/fbc.ts';
+import { parseRendered } from '../../src/catalog/fbc.ts';
 import {
   bundlesIn,
   channelHeadsIn,
@@ -218,12 +218,12 @@ describe.each(OPMS)('the whole database with %s', (name) => {
     expect(await readdir(out)).toEqual(['lighthouse']);
     const text = await readFile(join(out, 'lighthouse', 'catalog.json'), 'utf8');
     expect(text).toContain('olm.csv.metadata');
-    expect(packageModels(parseCatalog(text, 'catalog.json')).map((model) => model.name)).toEqual(['lighthouse']);
+    expect(packageModels(parseRendered(text)).map((model) => model.name)).toEqual(['lighthouse']);
   });
 });
 
 async function renderedImages(opm: Opm, db: string): Promise<string[]> {
-  const [...blobs] = parseCatalog(await render(opm, db, world.around), 'rendered');
+  const [...blobs] = parseRendered(await render(opm, db, world.around));
   return packageModels(blobs)
     .flatMap((model) => [...model.bundles.values()].map((bundle) => bundle.image))
     .sort();

@@ -7,16 +7,16 @@ import { assertNotCatalogOnly, emptyCatalog, mergeMigrated, removePackage } from
 import { readFragment, replacePackage } from '../../src/catalog/fragments.ts';
 import { enforceJson, jsonText } from '../../src/catalog/json-rules.ts';
 import { assertPackageName, isPackageName } from '../../src/catalog/names.ts';
-import type { CatalogTree } from '../../src/catalog/tree.ts';
+import { type CatalogTree, foldersOf } from '../../src/catalog/tree.ts';
 import { validatePackages } from '../../src/catalog/validate.ts';
 import type { ErrorCode } from '../../src/errors/policy.ts';
-import { directoryTree, opmNamed } from './world.ts';
+import { directoryTree, opmNamed, readerOf } from './world.ts';
 
 let dir: string;
 let tree: CatalogTree;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'indexwright-files-'));
-  tree = directoryTree(join(dir, 'configs'));
+  tree = directoryTree(join(dir, 'configs'), await readerOf());
   await mkdir(tree.configsDir);
 });
 afterEach(() => rm(dir, { recursive: true }));
@@ -103,7 +103,7 @@ describe('merging migrated packages', () => {
     expect(await files()).toEqual(['lamp/.indexignore', 'lamp/catalog.json', 'lamp/extra.json', 'other/catalog.yaml']);
     expect(await text('configs/lamp/catalog.json')).toBe(jsonText(catalog('lamp', '1.0.0', '1.1.0')));
     expect(await text('configs/lamp/extra.json')).toBe(
-      jsonText([{ schema: 'custom', package: 'lamp', since: '2020-01-02T03:04:05' }]),
+      jsonText([{ schema: 'custom', package: 'lamp', since: '2020-01-02 03:04:05' }]),
     );
     expect(await merge(['lamp'])).toEqual({ written: [], unchanged: ['lamp'], removed: [] });
   });
@@ -116,9 +116,25 @@ describe('merging migrated packages', () => {
       'migrated/lamp/catalog.json': catalog('lamp', '1.0.0'),
     });
     await merge(['lamp']);
-    expect(await files()).toEqual(['lamp/all.json', 'lamp/catalog.json', 'lamp/more.json']);
+    expect(await files()).toEqual(['lamp/all.json', 'lamp/catalog-2.json', 'lamp/catalog.json']);
     expect(await text('configs/lamp/all.json')).toBe(jsonText([custom]));
-    expect(await text('configs/lamp/more.json')).toBe(jsonText([custom]));
+    expect(await text('configs/lamp/catalog-2.json')).toBe(jsonText([custom]));
+  });
+
+  test("what somebody has put into opm's own file survives beside it", async () => {
+    const deprecation = {
+      schema: 'olm.deprecations',
+      package: 'lamp',
+      entries: [{ reference: { schema: 'olm.bundle', name: 'lamp.v1.0.0' }, message: 'old' }],
+    };
+    await put({
+      'configs/lamp/catalog.json': [...catalog('lamp', '1.0.0'), deprecation],
+      'migrated/lamp/catalog.json': catalog('lamp', '1.0.0', '1.1.0'),
+    });
+    await merge(['lamp']);
+    expect(await files()).toEqual(['lamp/catalog-2.json', 'lamp/catalog.json']);
+    expect(await text('configs/lamp/catalog-2.json')).toBe(jsonText([deprecation]));
+    expect(await text('configs/lamp/catalog.json')).toBe(jsonText(catalog('lamp', '1.0.0', '1.1.0')));
   });
 
   test('a package that the database has no more leaves with its deprecations', async () => {
@@ -180,25 +196,30 @@ describe('merging migrated packages', () => {
 });
 
 describe('JSON rules', () => {
-  const enforce = () => enforceJson(join(dir, 'configs/lamp'), 'lamp');
+  const enforce = () => enforceJson(tree.reader, foldersOf(tree, 'lamp').own);
 
-  test('all documents of a file follow one another; an existing JSON file wins', async () => {
+  test('all documents of a file follow one another; no file takes the place of another', async () => {
     await put({
       'configs/lamp/a.YAML': '---\nschema: a\n---\n---\nschema: b\nwhen: 2020-01-02\n',
-      'configs/lamp/b.yaml': 'schema: old\n',
-      'configs/lamp/b.json': '{"schema":"new"}',
+      'configs/lamp/b.yaml': 'schema: second\n',
+      'configs/lamp/b.yml': 'schema: third\n',
+      'configs/lamp/b.json': '{"schema":"first"}',
     });
     await enforce();
-    expect(await files()).toEqual(['lamp/a.json', 'lamp/b.json']);
+    expect(await files()).toEqual(['lamp/a.json', 'lamp/b-2.json', 'lamp/b-3.json', 'lamp/b.json']);
     expect(await text('configs/lamp/a.json')).toBe(jsonText([{ schema: 'a' }, { schema: 'b', when: '2020-01-02' }]));
-    expect(await text('configs/lamp/b.json')).toBe('{"schema":"new"}');
+    expect(await text('configs/lamp/b.json')).toBe('{"schema":"first"}');
+    expect(await text('configs/lamp/b-2.json')).toBe(jsonText([{ schema: 'second' }]));
+    expect(await text('configs/lamp/b-3.json')).toBe(jsonText([{ schema: 'third' }]));
   });
 
   test.each([
-    [{ 'a.yaml': '# nothing\n' }, 'Empty YAML file found: lamp/a.yaml'],
-    [{ 'x/a.yml': '---\n---\n' }, 'Empty YAML file found: lamp/x/a.yml'],
-    [{ 'a.yaml': 'b: [' }, /^The catalog file lamp\/a.yaml is not valid: line 1, column \d+: /],
-    [{ 'a.yaml': 'a: 1', 'a.yml': 'a: 2' }, 'Two YAML files would become the same JSON file: lamp/a.json'],
+    [{ 'x/a.yml': '' }, 'Empty YAML file found: lamp/x/a.yml'],
+    [{ 'a.yaml': '# nothing\n' }, "The catalog file lamp/a.yaml is not valid: object '' is missing root schema field"],
+    [
+      { 'a.yaml': 'b: [' },
+      /^The catalog file lamp\/a.yaml is not valid: error converting YAML to JSON: yaml: line 1: /,
+    ],
   ])('%j is refused', async (given, message) => {
     await put(Object.fromEntries(Object.entries(given).map(([name, content]) => [`configs/lamp/${name}`, content])));
     await expect(enforce()).rejects.toMatchObject({

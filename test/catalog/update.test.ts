@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assertNoSubstitutionCycle } from '../../src/bundle/substitutions.ts';
 import type { IndexDbEngine } from '../../src/catalog/engine.ts';
-import { parseCatalog } from '../../src/catalog/fbc.ts';
+import { parseRendered } from '../../src/catalog/fbc.ts';
 import { bundlesIn, emptyIndexDb, packagesIn, substitutionsIn } from '../../src/catalog/index-db.ts';
 import { packageModels } from '../../src/catalog/model.ts';
 import type { Opm } from '../../src/catalog/opm.ts';
@@ -11,7 +11,16 @@ import { render } from '../../src/catalog/opm-commands.ts';
 import type { CatalogTree } from '../../src/catalog/tree.ts';
 import { updateFromDb } from '../../src/catalog/update.ts';
 import { wholeDatabaseEngine } from '../../src/catalog/whole-database.ts';
-import { directoryTree, OPMS, openWorld, opmNamed, REAL_BUNDLES, realBundlesAreThere, type World } from './world.ts';
+import {
+  directoryTree,
+  OPMS,
+  openWorld,
+  opmNamed,
+  REAL_BUNDLES,
+  readerOf,
+  realBundlesAreThere,
+  type World,
+} from './world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -34,7 +43,7 @@ async function index(opmName: string): Promise<Index> {
   const engine = wholeDatabaseEngine(opm, world.around, { deprecateLimit: 200 });
   const db = world.path('index.db');
   await emptyIndexDb(opm, db);
-  const tree = directoryTree(world.path('configs'));
+  const tree = directoryTree(world.path('configs'), await readerOf(opmName, world.around));
   const scratch = world.around.scratch ?? '';
   return {
     opm,
@@ -95,7 +104,7 @@ describe.skipIf(!realBundlesAreThere)(`real operators (skipped without ${REAL_BU
     const grown = await update(await engine.addBundles(db, [spec('0.9.2'), spec('0.9.4')]));
     expect(grown[0]?.bundles.added.map(({ version }) => version)).toEqual(['0.9.2', '0.9.4']);
     // The catalog is what opm itself makes of the whole database.
-    const modelsOf = (text: string) => packageModels(parseCatalog(text, 'catalog.json'));
+    const modelsOf = (text: string) => packageModels(parseRendered(text));
     expect(modelsOf(await catalogOf('etcd'))).toEqual(modelsOf(await render(opm, db, world.around)));
     expect(bundlesIn(db, ['etcd']).map(({ version }) => version)).toEqual(['0.6.1', '0.9.0', '0.9.2', '0.9.4']);
 

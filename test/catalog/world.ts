@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { isPackageName } from '../../src/catalog/names.ts';
 import { type Opm, opmFor } from '../../src/catalog/opm.ts';
 import type { OpmSurroundings } from '../../src/catalog/opm-commands.ts';
+import { type CatalogReader, createCatalogReader } from '../../src/catalog/reader.ts';
 import { type CatalogTree, deprecationsDir, foldersIn, packageDir } from '../../src/catalog/tree.ts';
 import { noCredentials } from '../../src/registry/auth.ts';
 import { createRegistryClient } from '../../src/registry/client.ts';
@@ -74,10 +75,16 @@ async function folderOf(dir: string, packageName: string, version: string): Prom
   return join(to, version);
 }
 
+/** A reader on the older opm, or on another one. */
+export async function readerOf(name: string = OPMS[0], around: OpmSurroundings = {}): Promise<CatalogReader> {
+  return createCatalogReader(await opmNamed(name), around);
+}
+
 /** A catalog that is wholly on disk. */
-export function directoryTree(configsDir: string): CatalogTree {
+export function directoryTree(configsDir: string, reader: CatalogReader): CatalogTree {
   const tree: CatalogTree = {
     configsDir,
+    reader,
     packages: async () => (await foldersIn(configsDir)).filter(isPackageName).sort(),
     include: async () => {},
     remove: async (name) => {

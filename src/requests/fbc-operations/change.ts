@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { changesBetween, type PackageChange } from '../../catalog/changes.ts';
 import { removeDeprecations } from '../../catalog/deprecations.ts';
-import { readFragment, replacePackage } from '../../catalog/fragments.ts';
+import { foldersOfFragment, readFragment, replacePackage } from '../../catalog/fragments.ts';
 import { packagesIn } from '../../catalog/index-db.ts';
 import { readPackages } from '../../catalog/update.ts';
 import { validatePackages } from '../../catalog/validate.ts';
@@ -112,7 +112,14 @@ async function addFragments(
     await shop.report(`Adding package(s) ${pythonList(packages)} from fbc fragment ${number} to from_index`);
     for (const name of packages) await replacePackage(tree, name, dir);
   }
-  await validatePackages(opm, tree, names, around);
+  const origins = [...new Map(fragments.flatMap(({ dir, packages }) => packages.map((name) => [name, dir] as const)))];
+  await validatePackages(
+    opm,
+    tree,
+    names,
+    around,
+    origins.flatMap(([name, dir]) => Object.values(foldersOfFragment(dir, name))),
+  );
   return { packages: [...changesBetween(before, await readPackages(tree, names), names), ...others], moved };
 }
 
