@@ -131,6 +131,7 @@ export async function validateDir(opm: Opm, dir: string, around: OpmSurroundings
     paths: [dir],
     failed: `Failed to validate the content from config_dir ${basename(dir)}`,
     code: 'catalog_invalid',
+    pulls: false,
   });
 }
 
@@ -161,6 +162,7 @@ export async function renderTo(opm: Opm, dir: string, output: string, around: Op
     args: ['render', resolve(dir)],
     paths: [dir, output],
     output,
+    pulls: false,
     failed: `${opm.name} cannot read it`,
     instead: (message) => message.replace(/^render reference "[^"]*": /, ''),
   });
@@ -172,6 +174,8 @@ interface Command {
   paths: readonly string[];
   failed: string;
   code?: ErrorCode;
+  /** Whether it may ask a registry, so that a failure may pass; as a rule it may. */
+  pulls?: boolean;
   /** Where opm's output goes instead of to us. */
   output?: string;
   /** A sentence that takes the place of the usual one, chosen by opm's message. */
@@ -184,7 +188,7 @@ const INTO_FILE = 'set -C; exec "$0" "$@" >"$OUTPUT"';
 async function command(
   opm: Opm,
   around: OpmSurroundings,
-  { args, paths, failed, code, instead, output }: Command,
+  { args, paths, failed, code, instead, output, pulls = true }: Command,
 ): Promise<Ran> {
   // opm writes ./cache and ./bundle_tmp*: two adds in one directory break each other.
   const cwd = await mkdtemp(join(around.scratch ?? tmpdir(), 'opm-'));
@@ -206,7 +210,7 @@ async function command(
     if (ran.exitCode === 0) return ran;
     const message = opmMessage(ran.stderr, [cwd, ...paths.map((path) => resolve(path)), ...paths]);
     const sentence = (message && instead?.(message)) ?? (message ? `${failed.replace(/\.$/, '')}: ${message}` : failed);
-    throw new Failure(codeOf(ran, message ?? '', code ?? 'opm_refused'), sentence, {
+    throw new Failure(codeOf(ran, pulls ? (message ?? '') : '', code ?? 'opm_refused'), sentence, {
       cause: `${opm.name} exit code ${ran.exitCode}: ${message ?? ran.stderr.slice(-2000)}`,
     });
   } finally {

@@ -329,6 +329,11 @@ export const KIN: OddCatalog[] = [
     outcome: /^The catalog file gadget\/catalog\.json is not valid: duplicate keys for key "name"/,
   },
   {
+    name: 'JSON that ends too early, which is nothing that passes',
+    files: { 'catalog.json': json(PACKAGE_JSON).slice(0, -1) },
+    outcome: /^The catalog file gadget\/catalog\.json is not valid: unexpected EOF$/,
+  },
+  {
     name: 'something after a JSON document',
     files: { 'catalog.json': `${json(PACKAGE_JSON)} and more` },
     outcome: /^The catalog file gadget\/catalog\.json is not valid: json: offset \d+: invalid character/,
