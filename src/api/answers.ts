@@ -14,6 +14,8 @@ export const TEXTS = {
   notFound: 'The requested resource was not found',
   methodNotAllowed: 'The method is not allowed for the requested URL.',
   tooLarge: 'The data value transmitted exceeds the capacity limit.',
+  incomplete: 'The body of the request ended before it was complete. Send it again.',
+  hostTwice: 'The "Host" header must be given exactly once.',
   contentType: "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
   submittersOnly: 'You are not allowed to submit requests',
   overwritersOnly: 'You are not allowed to overwrite indexes',
@@ -80,6 +82,9 @@ export function bytes(
   });
 }
 
+/** Characters of an error that are shown: it may repeat what the client sent, and that may be megabytes. */
+const LONGEST_ERROR = 16_384;
+
 /** An error in the format of rest-api.md §7.3, with its code for programs in a header. */
 export function errorJson(
   c: Context,
@@ -88,7 +93,8 @@ export function errorJson(
   { code = CODES[status] ?? 'unexpected', headers = {} }: { code?: string; headers?: Record<string, string> } = {},
 ): Response {
   const wantsCode = (c.req.header('accept') ?? '').toLowerCase().includes(OWN_TYPE);
-  return json({ error: message, ...(wantsCode ? { code } : {}) }, status, { ...headers, 'x-error-code': code });
+  const error = message.length > LONGEST_ERROR ? `${message.slice(0, LONGEST_ERROR)}…` : message;
+  return json({ error, ...(wantsCode ? { code } : {}) }, status, { ...headers, 'x-error-code': code });
 }
 
 /** Answers whatever was thrown in the error format of rest-api.md §7.3; unexpected causes go to the log alone. */

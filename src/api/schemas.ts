@@ -60,11 +60,8 @@ function namedSchemas(): Record<string, z.ZodType> {
     named[`${pascal(type.name)}Short`] = short.get(type)!;
     named[pascal(type.name)] = verbose.get(type)!;
   }
-  for (const [name, { types, members }] of Object.entries(BATCHES)) {
-    named[`${pascal(name)}Body`] = z.looseObject({
-      annotations: z.record(z.string(), z.unknown()).optional(),
-      build_requests: z.array(z.union(members)).min(1),
-    });
+  for (const [name, { types, body }] of Object.entries(BATCHES)) {
+    named[`${pascal(name)}Body`] = body;
     named[pascal(name)] = z.array(oneOf(types.map((type) => verbose.get(type)!)));
   }
   const request = oneOf([...verbose.values()]);

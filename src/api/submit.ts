@@ -6,6 +6,7 @@ import { type Submission, sealSubmission, storeSubmissions } from '../db/submiss
 import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
 import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
+import { refuseLongAnnotations } from '../requests/limits.ts';
 import type { Caller, RequestType } from '../requests/type.ts';
 import { jsonText } from './answers.ts';
 import { type Body, readJsonBody } from './body.ts';
@@ -34,7 +35,7 @@ export function postRequest(service: Service, type: RequestType) {
 export function postBatch(service: Service, { check }: BatchRoute) {
   return posted(service, ({ text, value }, caller) => {
     const submitted = checkBatch(value, check, caller);
-    return { annotations: annotationsIn(text), submitted, form: 'list' };
+    return { annotations: annotationsIn(text, submitted.length), submitted, form: 'list' };
   });
 }
 
@@ -83,9 +84,12 @@ function overwrites({ checked }: Submitted): boolean {
 }
 
 /** The annotations of a checked batch as JSON text, their numbers as the client wrote them; null without any. */
-function annotationsIn(text: string): string | null {
+function annotationsIn(text: string, members: number): string | null {
   const body = parseNumbersAsWritten(text) as JsonObject;
-  return Object.hasOwn(body, 'annotations') ? JSON.stringify(body.annotations) : null;
+  if (!Object.hasOwn(body, 'annotations')) return null;
+  const written = JSON.stringify(body.annotations);
+  refuseLongAnnotations(written, members);
+  return written;
 }
 
 function callerOf({ config }: Service, user: string | null): Caller {

@@ -11,8 +11,10 @@ import {
   refuse,
   refuseUnstorable,
 } from './checks.ts';
+import { ArchesField, PackageField, PullSpecField, PullSpecsField, ReasonField, ReplacementsField } from './fields.ts';
 import { isJson } from './json.ts';
-import { type RequestType, StringMap } from './type.ts';
+import { refuseBeyondLimits } from './limits.ts';
+import type { RequestType } from './type.ts';
 
 /** A worker's PATCH after its checks. */
 export interface Patch {
@@ -21,16 +23,26 @@ export interface Patch {
 }
 
 /** What workers send; which keys are allowed depends on the type. */
-export const PatchBody = Outcome.extend({
-  arches: z.array(z.string()),
-  state: z.enum(STATES),
-  state_reason: z.string(),
-  bundle_mapping: z.record(z.string(), z.array(z.string())),
-  /** Checked and dropped, as the next two. */
-  bundle_replacements: StringMap,
-  bundles: z.string(),
-  fbc_fragments: z.string(),
-}).partial();
+export const PatchBody = z
+  .strictObject({
+    ...images(Object.keys(Outcome.shape)),
+    arches: ArchesField,
+    distribution_scope: z.string().min(1).max(1024),
+    fbc_fragments_resolved: PullSpecsField,
+    omps_operator_version: z.string().min(1).max(65_536),
+    state: z.enum(STATES),
+    state_reason: ReasonField,
+    bundle_mapping: z.record(PackageField, PullSpecsField).meta({ maxProperties: 5000 }),
+    /** Checked and dropped, as the next two. */
+    bundle_replacements: ReplacementsField,
+    bundles: PullSpecField,
+    fbc_fragments: PullSpecField,
+  })
+  .partial();
+
+function images(keys: readonly string[]): Record<string, typeof PullSpecField> {
+  return Object.fromEntries(keys.map((key) => [key, PullSpecField]));
+}
 
 /** Keys with rules of their own; every other key is a non-empty string (rest-api.md §6). */
 const RULES: Readonly<Record<string, { holds: (value: unknown) => boolean; message: string }>> = {
@@ -83,6 +95,7 @@ function isListOfStrings(value: unknown): value is string[] {
 export function checkPatchBody(body: unknown): JsonObject {
   if (!isObject(body)) refuse('The input data must be a JSON object');
   if (Object.keys(body).length === 0) refuse('At least one key must be specified to update the request');
+  refuseBeyondLimits(PatchBody, body);
   return body;
 }
 

@@ -3,6 +3,7 @@ import type { Outcome } from '../db/outcome.ts';
 import type { RequestTypeName } from '../db/schema.ts';
 import type { Secrets } from '../db/secrets.ts';
 import { isObject, type JsonObject, refuseUnstorable } from './checks.ts';
+import { refuseBeyondLimits } from './limits.ts';
 
 /** An object of strings; unlike zod's records it keeps every key, `__proto__` included. */
 export const StringMap = z
@@ -19,14 +20,6 @@ export const Instant = z
   .string()
   .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z$/)
   .meta({ description: 'UTC; six digits of fraction, or none when they are all zero' });
-
-/** The token of a payload: sealed until the worker uses it, never shown. */
-export const Token = z.string().meta({ format: 'password' });
-
-/** A docker config with nothing but `auths` (rest-api.md §2.2); never shown. */
-export const RegistryAuths = z.strictObject({
-  auths: z.record(z.string(), z.strictObject({ auth: Token })),
-});
 
 /** What the checks of a payload need to know besides the payload. */
 export interface Caller {
@@ -74,7 +67,7 @@ interface Definition<P, A extends z.ZodObject> {
   summary: string;
   /** zod schema of the stored payload. */
   payload: z.ZodType<P>;
-  /** zod schema of the POST body as clients should send it; the checks accept a little more, e.g. empty values. */
+  /** zod schema of the POST body as clients should send it, with all limits; the checks accept other empty values, too. */
   body: z.ZodObject;
   /** zod schema of what `view` gives. */
   answer: A;
@@ -107,12 +100,18 @@ export interface RequestType {
   organization(payload: unknown): string | null;
 }
 
-/** Closes a type's definition: stored payloads are parsed before the type sees them, unstorable text is refused. */
+/**
+ * Closes a type's definition: stored payloads are parsed before the type sees them; what is beyond the limits of the
+ * body's schema is refused before any other check, unstorable text after all of them.
+ */
 export function requestType<P, A extends z.ZodObject>(definition: Definition<P, A>): RequestType {
   const { payload, bundles, organization } = definition;
   return {
     ...definition,
-    check: (body, caller) => storable(definition.check(body, caller)),
+    check: (body, caller) => {
+      refuseBeyondLimits(definition.body, body);
+      return storable(definition.check(body, caller));
+    },
     view: (request) => definition.view({ ...request, payload: payload.parse(request.payload) }),
     bundles: bundles ? (stored) => bundles(payload.parse(stored)) : null,
     organization: (stored) => organization?.(payload.parse(stored)) ?? null,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { checkBuildTags, isNonEmptyString, type JsonObject, refuse } from '../checks.ts';
+import { IndexBody, PackageField, SchemaTextField } from '../fields.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
 import { isJson } from '../json.ts';
-import { type Caller, type Checked, Token } from '../type.ts';
+import type { Caller, Checked } from '../type.ts';
 
 export const AddDeprecationsPayload = IndexBlock.extend({
   operator_package: z.string(),
@@ -12,12 +13,10 @@ export const AddDeprecationsPayload = IndexBlock.extend({
 export type AddDeprecationsPayload = z.infer<typeof AddDeprecationsPayload>;
 
 /** What clients send. */
-export const AddDeprecationsBody = AddDeprecationsPayload.partial().extend({
-  from_index: z.string(),
-  operator_package: z.string(),
-  /** JSON text. */
-  deprecation_schema: z.string(),
-  overwrite_from_index_token: Token.optional(),
+export const AddDeprecationsBody = z.strictObject({
+  ...IndexBody,
+  operator_package: PackageField,
+  deprecation_schema: SchemaTextField,
 });
 
 /** The checks of `POST /builds/add-deprecations` (rest-api.md §2.11). */

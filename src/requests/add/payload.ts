@@ -10,9 +10,10 @@ import {
   stringList,
   without,
 } from '../checks.ts';
+import { GraphModeField, IndexBody, OrganizationField, PullSpecsField, TokenField } from '../fields.ts';
 import { checkGraphMode } from '../graph-mode.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
-import { type Caller, type Checked, Token } from '../type.ts';
+import type { Caller, Checked } from '../type.ts';
 
 export const AddPayload = IndexBlock.extend({
   bundles: z.array(z.string()),
@@ -24,11 +25,15 @@ export const AddPayload = IndexBlock.extend({
 export type AddPayload = z.infer<typeof AddPayload>;
 
 /** What clients send. */
-export const AddBody = AddPayload.partial().extend({
-  from_index: z.string(),
-  overwrite_from_index_token: Token.optional(),
+export const AddBody = z.strictObject({
+  ...IndexBody,
+  bundles: PullSpecsField.optional(),
+  deprecation_list: PullSpecsField.optional(),
+  check_related_images: z.boolean().optional(),
+  graph_update_mode: GraphModeField.optional(),
+  organization: OrganizationField.optional(),
   /** Checked and dropped: a secret of a service that is gone (D12). */
-  cnr_token: Token.optional(),
+  cnr_token: TokenField.optional(),
   /** Checked and dropped. */
   force_backport: z.boolean().optional(),
 });

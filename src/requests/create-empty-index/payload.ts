@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { has, isFalsy, isNonEmptyString, type JsonObject, refuse, stringMap, without } from '../checks.ts';
+import { IndexBody, LabelsField, PullSpecField } from '../fields.ts';
 import { checkIndexBlock } from '../index-block.ts';
 import { type Caller, type Checked, StringMap } from '../type.ts';
 
@@ -12,10 +13,13 @@ export const CreateEmptyIndexPayload = z.strictObject({
 export type CreateEmptyIndexPayload = z.infer<typeof CreateEmptyIndexPayload>;
 
 /** What clients send. */
-export const CreateEmptyIndexBody = CreateEmptyIndexPayload.partial().extend({
-  from_index: z.string(),
+export const CreateEmptyIndexBody = z.strictObject({
+  from_index: PullSpecField,
+  binary_image: IndexBody.binary_image,
+  distribution_scope: IndexBody.distribution_scope,
+  labels: LabelsField.nullish(),
   /** Accepted and ignored. */
-  output_fbc: z.boolean().optional(),
+  output_fbc: z.boolean().nullish(),
 });
 
 /** Parameters of its relatives that this type has not: their mere presence is an error. */

@@ -9,8 +9,9 @@ import {
   refuse,
   without,
 } from '../checks.ts';
+import { IndexBody, PullSpecField, PullSpecsField } from '../fields.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
-import { type Caller, type Checked, Token } from '../type.ts';
+import type { Caller, Checked } from '../type.ts';
 
 export const FbcOperationsPayload = IndexBlock.extend({
   /** All fragments, whichever form the client used. */
@@ -21,9 +22,11 @@ export const FbcOperationsPayload = IndexBlock.extend({
 export type FbcOperationsPayload = z.infer<typeof FbcOperationsPayload>;
 
 /** What clients send. */
-export const FbcOperationsBody = FbcOperationsPayload.partial().extend({
-  from_index: z.string(),
-  overwrite_from_index_token: Token.optional(),
+export const FbcOperationsBody = z.strictObject({
+  ...IndexBody,
+  /** One of both. */
+  fbc_fragments: PullSpecsField.nullish(),
+  fbc_fragment: PullSpecField.nullish(),
 });
 
 const NAMES = [

@@ -13,8 +13,9 @@ import {
   stringList,
   stringOrNone,
 } from '../checks.ts';
+import { BuildTagsField, GraphModeField, PullSpecField, PullSpecsField, ScopeField, TokenField } from '../fields.ts';
 import { checkGraphMode } from '../graph-mode.ts';
-import { type Caller, type Checked, Token } from '../type.ts';
+import type { Caller, Checked } from '../type.ts';
 
 export const MergePayload = z.strictObject({
   source_from_index: z.string(),
@@ -30,12 +31,20 @@ export const MergePayload = z.strictObject({
 export type MergePayload = z.infer<typeof MergePayload>;
 
 /** What clients send. */
-export const MergeBody = MergePayload.partial().extend({
-  source_from_index: z.string(),
-  overwrite_target_index_token: Token.optional(),
+export const MergeBody = z.strictObject({
+  source_from_index: PullSpecField,
+  target_index: PullSpecField.nullish(),
+  deprecation_list: PullSpecsField.optional(),
+  graph_update_mode: GraphModeField.nullish(),
+  overwrite_target_index: z.boolean().optional(),
+  overwrite_target_index_token: TokenField.nullish(),
+  binary_image: PullSpecField.nullish(),
+  distribution_scope: ScopeField.nullish(),
+  build_tags: BuildTagsField.optional(),
+  ignore_bundle_ocp_version: z.boolean().nullish(),
 });
 
-const NAMES = [...Object.keys(MergePayload.shape), 'overwrite_target_index_token'];
+const NAMES = Object.keys(MergeBody.shape);
 const TARGET_TYPE = 'The "target_index" value must be a string';
 
 /** The checks of `POST /builds/merge-index-image` (rest-api.md §2.7); names come last here (D8). */

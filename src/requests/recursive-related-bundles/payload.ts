@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { checkNames, checkPullSpec, type JsonObject, refuse, stringOrNone } from '../checks.ts';
+import { OrganizationField, PullSpecField, RegistryAuthsField } from '../fields.ts';
 import { checkRegistryAuths } from '../registry-auths.ts';
-import { type Checked, RegistryAuths } from '../type.ts';
+import type { Checked } from '../type.ts';
 
 export const RecursiveRelatedBundlesPayload = z.strictObject({
   parent_bundle_image: z.string(),
@@ -10,9 +11,10 @@ export const RecursiveRelatedBundlesPayload = z.strictObject({
 export type RecursiveRelatedBundlesPayload = z.infer<typeof RecursiveRelatedBundlesPayload>;
 
 /** What clients send. */
-export const RecursiveRelatedBundlesBody = RecursiveRelatedBundlesPayload.partial().extend({
-  parent_bundle_image: z.string(),
-  registry_auths: RegistryAuths.optional(),
+export const RecursiveRelatedBundlesBody = z.strictObject({
+  parent_bundle_image: PullSpecField,
+  organization: OrganizationField.nullish(),
+  registry_auths: RegistryAuthsField.nullish(),
 });
 
 /** The checks of `POST /builds/recursive-related-bundles` (rest-api.md §2.9). */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { checkNames, checkPullSpec, isFalsy, type JsonObject, refuse, stringMap, stringOrNone } from '../checks.ts';
+import { OrganizationField, PullSpecField, RegistryAuthsField, ReplacementsField } from '../fields.ts';
 import { checkRegistryAuths } from '../registry-auths.ts';
-import { type Checked, RegistryAuths, StringMap } from '../type.ts';
+import { type Checked, StringMap } from '../type.ts';
 
 export const RegenerateBundlePayload = z.strictObject({
   from_bundle_image: z.string(),
@@ -11,9 +12,11 @@ export const RegenerateBundlePayload = z.strictObject({
 export type RegenerateBundlePayload = z.infer<typeof RegenerateBundlePayload>;
 
 /** What clients send. */
-export const RegenerateBundleBody = RegenerateBundlePayload.partial().extend({
-  from_bundle_image: z.string(),
-  registry_auths: RegistryAuths.optional(),
+export const RegenerateBundleBody = z.strictObject({
+  from_bundle_image: PullSpecField,
+  bundle_replacements: ReplacementsField.nullish(),
+  organization: OrganizationField.nullish(),
+  registry_auths: RegistryAuthsField.nullish(),
 });
 
 /** The checks of `POST /builds/regenerate-bundle` (rest-api.md §2.5). */

@@ -1,17 +1,14 @@
 import { z } from 'zod';
 import { checkBuildTags, distinct, isFalsy, isStringList, type JsonObject, refuse } from '../checks.ts';
+import { IndexBody, PackagesField } from '../fields.ts';
 import { checkIndexBlock, IndexBlock } from '../index-block.ts';
-import { type Caller, type Checked, Token } from '../type.ts';
+import type { Caller, Checked } from '../type.ts';
 
 export const RmPayload = IndexBlock.extend({ operators: z.array(z.string()) });
 export type RmPayload = z.infer<typeof RmPayload>;
 
 /** What clients send. */
-export const RmBody = RmPayload.partial().extend({
-  from_index: z.string(),
-  operators: z.array(z.string()),
-  overwrite_from_index_token: Token.optional(),
-});
+export const RmBody = z.strictObject({ ...IndexBody, operators: PackagesField });
 
 /** The checks of `POST /builds/rm` (rest-api.md §2.4). */
 export function checkRm(given: JsonObject, caller: Caller): Checked<RmPayload> {
