@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { findRequest, type StoredRequest } from '../db/requests.ts';
+import { findPayload, findRequest, type StoredRequest } from '../db/requests.ts';
 import type { RequestTypeName } from '../db/schema.ts';
 import { AddDeprecationsPayload } from '../requests/add-deprecations/payload.ts';
 import { requestTypeNamed } from '../requests/all.ts';
@@ -41,14 +41,14 @@ export function getArtifact(service: Service, artifact: Artifact) {
 /** `GET /builds/{id}/deprecation-schema`: exactly the submitted text, in any state. */
 export function getDeprecationSchema({ database }: Service) {
   return async (c: Context): Promise<Response> => {
-    const request = (await database.read((db) => findRequest(db, idIn(c)))) ?? notFound();
+    const request = (await database.read((db) => findPayload(db, idIn(c)))) ?? notFound();
     checkType(request, 'add-deprecations');
     const { deprecation_schema } = AddDeprecationsPayload.parse(request.payload);
     return bytes(new TextEncoder().encode(deprecation_schema), 'application/json');
   };
 }
 
-function checkType({ id, type }: StoredRequest, wanted: RequestTypeName): void {
+function checkType({ id, type }: Pick<StoredRequest, 'id' | 'type'>, wanted: RequestTypeName): void {
   if (type === wanted) return;
   fail(400, `The request ${id} is of type ${type}. This endpoint is only valid for requests of type ${wanted}.`);
 }

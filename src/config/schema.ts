@@ -62,7 +62,7 @@ const Api = z.strictObject({
     .number()
     .int()
     .positive()
-    .default(16 * 1024 * 1024),
+    .default(4 * 1024 * 1024),
 });
 
 const Storage = z.strictObject({

@@ -11,6 +11,7 @@ import {
   selectRequests,
 } from './requests.ts';
 import { type RequestTypeName, requests, type State } from './schema.ts';
+import { shareOf } from './shortened.ts';
 import type { Basis, Totals } from './totals.ts';
 
 /** The times of a request by which lists can be cut and ordered. */
@@ -74,7 +75,7 @@ export async function listRequests(
     .limit(limit)
     .offset(offset)
     .as('chosen');
-  const page = selectRequests(db, form).innerJoin(chosen, eq(chosen.id, requests.id)).as('page');
+  const page = selectRequests(db, form, shareOf(limit)).innerJoin(chosen, eq(chosen.id, requests.id)).as('page');
   const counted = db
     .select({
       recent: sql`count(*)`.as('recent'),

@@ -4,6 +4,7 @@ import { Outcome } from './outcome.ts';
 import type { Database } from './pool.ts';
 import { instantText, parseRequest, type StoredRequest, selectRequests } from './requests.ts';
 import { batches, outbox, type RequestTypeName, requestStates, requests, STATES, type State } from './schema.ts';
+import { ANSWER_BYTES } from './shortened.ts';
 
 /** What waits to be told to the world. */
 export type Announcement = {
@@ -49,7 +50,8 @@ export async function oldestAnnouncements(db: Database, limit: number): Promise<
     .orderBy(asc(outbox.id))
     .limit(limit);
   const ids = rows.flatMap(({ requestId }) => requestId ?? []);
-  const current = ids.length === 0 ? [] : await selectRequests(db, 'short').where(inArray(requests.id, ids));
+  const current =
+    ids.length === 0 ? [] : await selectRequests(db, 'short', ANSWER_BYTES).where(inArray(requests.id, ids));
   const byId = new Map(current.map((row) => [row.id, parseRequest(row)]));
   return rows.map(({ kind, requestId, outcome, state, stateReason, updated, ends, ...place }) => {
     const request = byId.get(requestId ?? 0);
