@@ -1,8 +1,12 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
+import { catalogOf } from '../config/catalogs.ts';
+import type { Config } from '../config/schema.ts';
 import { claimOnce, keepAnswer, type Once, onceOf } from '../db/idempotency.ts';
 import type { StoredRequest } from '../db/requests.ts';
 import { type Submission, sealSubmission, storeSubmissions } from '../db/submission.ts';
+import { outputsTagged } from '../registry/output.ts';
+import { nameOf } from '../registry/pull-spec.ts';
 import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
 import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
@@ -98,7 +102,24 @@ function callerOf({ config }: Service, user: string | null): Caller {
     binaryImageRequired: Object.keys(config.binaryImages).length === 0,
     graphModeOptions: config.api.graphModeOptions,
     graphModeIndexAllowList: config.api.graphModeIndexAllowList,
+    managed: {
+      has: (spec) => manages(config, spec),
+      checkBuildTags: (tags) => void outputsTagged(config, tags),
+    },
   };
+}
+
+/**
+ * Whether the index is in the configuration. What is no pull spec names none; where the configured catalogs cannot be
+ * read, the worker tells, which checks the same.
+ */
+function manages(config: Config, spec: string): boolean {
+  try {
+    catalogOf(config, nameOf(spec), spec);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A batch with its requests, secrets and jobs. */

@@ -15,6 +15,7 @@ export const policy = {
   binary_image_unavailable: 'user',
   arches_unavailable: 'user',
   distribution_scope_refused: 'user',
+  build_tag_refused: 'user',
   bundle_unsupported: 'user',
   bundle_label_missing: 'user',
   related_images_missing: 'user',

@@ -73,6 +73,9 @@ export function withTag(text: string, tag: string): string {
   return checked(`${nameOf(text)}:${tag}`);
 }
 
+/** Whether a text can be the tag of an image, by the grammar of OCI. */
+export const isTag = (text: string): boolean => TAG.test(text);
+
 /** Whether the first segment of a pull spec is a registry and not a namespace of some default one. */
 export function namesRegistry(segment: string): boolean {
   return segment === 'localhost' || /[.:]/.test(segment);

@@ -7,7 +7,7 @@ import { AnnotationsField, MEMBERS } from './fields.ts';
 import { refuseBeyondLimits } from './limits.ts';
 import { regenerateBundle } from './regenerate-bundle/api.ts';
 import { rm } from './rm/api.ts';
-import { type Caller, type Checked, type RequestType, storable } from './type.ts';
+import { acceptable, type Caller, type Checked, type RequestType } from './type.ts';
 
 /** A request that passed its checks, with its type. */
 export interface Submitted {
@@ -45,7 +45,7 @@ export const BATCHES: Readonly<Record<string, BatchRoute>> = {
       if (!isFalsy(member.operators)) return { type: rm, checked: rm.check(member, caller) };
       if (isFalsy(member.bundles)) refuse('Build request is not a valid Add/Rm request.');
       refuseBeyondLimits(AddMember, member);
-      return { type: add, checked: storable(checkAddMember(member, caller)) };
+      return { type: add, checked: acceptable(checkAddMember(member, caller), caller) };
     },
   },
 };

@@ -2,10 +2,10 @@ import type { PackageChange } from '../catalog/changes.ts';
 import { indexMetadata } from '../catalog/metadata.ts';
 import type { Opm } from '../catalog/opm.ts';
 import { catalogOf } from '../config/catalogs.ts';
-import type { RegistryConfig } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import { artifactTagFor } from '../registry/artifact.ts';
-import { nameOf, parsePullSpec, printPullSpec } from '../registry/pull-spec.ts';
+import { outputNamed, outputsTagged } from '../registry/output.ts';
+import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import type { PlannedRequest } from '../spine/plan.ts';
 import type { IndexBlock } from './index-block.ts';
 import { type IndexFacts, type IndexImage, prepareIndex } from './prepare-index.ts';
@@ -76,7 +76,9 @@ export async function decideImage(
     distribution_scope: image.scope,
     ...learned,
   });
-  await shop.report(`Building the index image for the following arches: ${image.arches.join(', ')}`);
+  const without =
+    image.missing.length === 0 ? '' : ` (not for ${image.missing.join(', ')}, which the binary image does not have)`;
+  await shop.report(`Building the index image for the following arches: ${image.arches.join(', ')}${without}`);
   return { ...image, opm };
 }
 
@@ -120,7 +122,7 @@ export interface IndexChange {
 }
 
 /** Everything the delivery needs of a changed index (request-handling.md §5.1, §7, §8). */
-export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, change: IndexChange): Changed {
+export function changedIndex({ config }: Pick<Reading, 'config'>, change: IndexChange): Changed {
   const { request, index, destination, image, shared } = change;
   return {
     destination,
@@ -141,13 +143,13 @@ export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, 
       id: request,
       failurePrefix: change.failurePrefix,
       done: change.done,
-      ...outputsOf(registry, request, change.buildTags),
+      ...outputsOf(config, request, change.buildTags),
       index: index.tag,
       overwrites: destination.overwrite
         ? { tag: index.tag, digest: parsePullSpec(index.resolved).digest as string }
         : null,
       artifact: {
-        own: artifactTagFor(registry, index.tag, { requestId: request }),
+        own: artifactTagFor(config.registry, index.tag, { requestId: request }),
         annotations: {
           request_id: String(request),
           request_type: change.artifact.type,
@@ -162,20 +164,16 @@ export function changedIndex({ config: { registry } }: Pick<Reading, 'config'>, 
 
 /**
  * Output pull specs of a request (request-handling.md §7). What a client has named them by is looked at here, and not
- * when they are written: by then the change would be merged.
+ * when they are written: by then the change would be merged. The API refuses the same, but rows may be older than that.
  *
- * @throws Failure `pull_spec_invalid`
+ * @throws Failure `pull_spec_invalid`, `build_tag_refused`
  */
-export function outputsOf(registry: RegistryConfig, requestId: number, buildTags: readonly string[]) {
-  const named = (id: string | number) => {
-    const { pushTemplate, output } = registry;
-    const spec = pushTemplate.replaceAll('{registry}', output).replaceAll('{request_id}', () => String(id));
-    return printPullSpec(parsePullSpec(spec));
-  };
-  const output = named(requestId);
+export function outputsOf(config: Reading['config'], requestId: number, buildTags: readonly string[]) {
+  const { output: registry, publicOutput } = config.registry;
+  const output = outputNamed(config.registry, requestId);
   return {
     output,
-    publicOutput: registry.publicOutput === undefined ? output : output.replace(registry.output, registry.publicOutput),
-    buildTags: buildTags.map(named),
+    publicOutput: publicOutput === undefined ? output : output.replace(registry, publicOutput),
+    buildTags: outputsTagged(config, buildTags),
   };
 }

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { Failure } from '../errors/failure.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { nameOf, parsePullSpec, withTag } from '../registry/pull-spec.ts';
+import { unknownArches } from './managed.ts';
 import type { Origin } from './origin.ts';
 import type { Reading } from './work.ts';
 
@@ -41,6 +42,8 @@ export interface IndexImage {
   binaryImageResolved: string;
   /** Sorted. */
   arches: string[];
+  /** Arches that were asked for and that the binary image does not have; sorted. */
+  missing: string[];
 }
 
 /**
@@ -128,17 +131,21 @@ export async function prepareIndex({
 }): Promise<IndexImage> {
   const scope = scopeFor(requested.scope, reference.scope);
   const { ocpVersion } = reference;
+  const unknown = unknownArches(requested.addArches);
+  if (unknown !== null) throw new Failure('arches_unavailable', unknown);
+  const wanted = new Set([...present.flatMap(({ arches }) => arches), ...requested.addArches]);
   const binaryImage = binaryImageFor(config, scope, ocpVersion, requested.binaryImage);
   if (binaryImage === SCRATCH) {
-    return { ocpVersion, scope, binaryImage, binaryImageResolved: SCRATCH, arches: ['amd64'] };
+    const missing = requested.addArches.filter((arch) => arch !== 'amd64').sort();
+    return { ocpVersion, scope, binaryImage, binaryImageResolved: SCRATCH, arches: ['amd64'], missing };
   }
   const binaryImageResolved = await registry.resolve(binaryImage);
-  const wanted = new Set([...present.flatMap(({ arches }) => arches), ...requested.addArches]);
   const offered = new Set(await registry.arches(binaryImageResolved));
   const arches = archesFor(wanted, offered, {
     fewerAllowed: config.fewerArchesAllowed.length === 0 || config.fewerArchesAllowed.includes(binaryImage),
   });
-  return { ocpVersion, scope, binaryImage, binaryImageResolved, arches };
+  const missing = [...wanted.difference(new Set(arches))].sort();
+  return { ocpVersion, scope, binaryImage, binaryImageResolved, arches, missing };
 }
 
 function scopeFor(requested: string | null, current: string): Scope {

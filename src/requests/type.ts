@@ -4,6 +4,7 @@ import type { RequestTypeName } from '../db/schema.ts';
 import type { Secrets } from '../db/secrets.ts';
 import { isObject, type JsonObject, refuseUnstorable } from './checks.ts';
 import { refuseBeyondLimits } from './limits.ts';
+import { type ManagedIndexes, refuseUnmanageable } from './managed.ts';
 
 /** An object of strings; unlike zod's records it keeps every key, `__proto__` included. */
 export const StringMap = z
@@ -29,6 +30,8 @@ export interface Caller {
   binaryImageRequired: boolean;
   graphModeOptions: readonly string[];
   graphModeIndexAllowList: readonly string[];
+  /** The indexes of the configuration; there are none when absent. */
+  managed?: ManagedIndexes;
 }
 
 /** A payload that passed its checks, ready to be stored. */
@@ -110,7 +113,7 @@ export function requestType<P, A extends z.ZodObject>(definition: Definition<P, 
     ...definition,
     check: (body, caller) => {
       refuseBeyondLimits(definition.body, body);
-      return storable(definition.check(body, caller));
+      return acceptable(definition.check(body, caller), caller);
     },
     view: (request) => definition.view({ ...request, payload: payload.parse(request.payload) }),
     bundles: bundles ? (stored) => bundles(payload.parse(stored)) : null,
@@ -118,8 +121,9 @@ export function requestType<P, A extends z.ZodObject>(definition: Definition<P, 
   };
 }
 
-/** A checked payload after the last check of all: text that cannot be stored (rest-api.md D14). */
-export function storable<P>(checked: Checked<P>): Checked<P> {
+/** A checked payload after the last checks of all: text that cannot be stored (rest-api.md D14), tags of others. */
+export function acceptable<P>(checked: Checked<P>, caller: Caller): Checked<P> {
   refuseUnstorable(checked.payload);
+  refuseUnmanageable(checked.payload, caller.managed);
   return checked;
 }

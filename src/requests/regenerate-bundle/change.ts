@@ -74,7 +74,7 @@ async function change({ id, payload }: WorkItem<RegenerateBundlePayload>, shop: 
       id,
       failurePrefix: 'Failed to regenerate bundle: ',
       done: 'The request completed successfully',
-      ...outputsOf(config.registry, id, []),
+      ...outputsOf(config, id, []),
       index: null,
       overwrites: null,
       artifact: null,
