@@ -15,7 +15,11 @@ export const TEXTS = {
   methodNotAllowed: 'The method is not allowed for the requested URL.',
   tooLarge: 'The data value transmitted exceeds the capacity limit.',
   incomplete: 'The body of the request ended before it was complete. Send it again.',
-  hostTwice: 'The "Host" header must be given exactly once.',
+  badAddress: 'The URL or the "Host" header of the request is not valid.',
+  noHttp: 'The request is not valid HTTP/1.1.',
+  headersTooLarge: 'The headers of the request are too large; at most 16384 bytes are allowed.',
+  tooSlow: 'The request did not arrive in time.',
+  expectation: 'The "Expect" header must be "100-continue" or left out.',
   contentType: "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
   submittersOnly: 'You are not allowed to submit requests',
   overwritersOnly: 'You are not allowed to overwrite indexes',
@@ -46,8 +50,11 @@ const CODES: Partial<Record<number, string>> = {
   405: 'method_not_allowed',
   409: 'idempotency_conflict',
   410: 'expired',
+  408: 'request_timeout',
   413: 'too_large',
   415: 'media_type_unsupported',
+  417: 'expectation_failed',
+  431: 'headers_too_large',
 };
 
 /** Clients that accept this get the code in the body, too. The body others get is compared whole by them (§7.3). */
@@ -95,6 +102,18 @@ export function errorJson(
   const wantsCode = (c.req.header('accept') ?? '').toLowerCase().includes(OWN_TYPE);
   const error = message.length > LONGEST_ERROR ? `${message.slice(0, LONGEST_ERROR)}…` : message;
   return json({ error, ...(wantsCode ? { code } : {}) }, status, { ...headers, 'x-error-code': code });
+}
+
+/** The same for requests that never get as far as the app: no context, and no wish about the form. */
+export function plainError(status: number, message: string): { body: string; headers: Record<string, string> } {
+  const body = `${writeJson({ error: message })}\n`;
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': `${Buffer.byteLength(body)}`,
+    'x-error-code': CODES[status] ?? 'unexpected',
+    connection: 'close',
+  };
+  return { body, headers };
 }
 
 /** Answers whatever was thrown in the error format of rest-api.md §7.3; unexpected causes go to the log alone. */

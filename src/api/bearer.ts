@@ -44,7 +44,8 @@ function oidcVerifier({ issuer, audience, jwksUrl, userClaim, groupsClaim }: Oid
   let keys: ReturnType<typeof createRemoteJWKSet> | undefined;
   const holder = (claims: JWTPayload): TokenHolder | null => {
     const user = claims[userClaim];
-    if (typeof user !== 'string' || user === '') return null;
+    // Text with NUL or a lone surrogate can be stored nowhere, so nobody can be called that.
+    if (typeof user !== 'string' || user === '' || user.includes('\0') || !user.isWellFormed()) return null;
     return { user, groups: Groups.parse(claims[groupsClaim] ?? []) };
   };
   return async (token) => {

@@ -2,12 +2,14 @@ import type { Context } from 'hono';
 import type { Database } from '../db/pool.ts';
 import { findRequest } from '../db/requests.ts';
 import { deliveryNamed, type JournalStep, type StateRow, statesAfter, stepsOf } from '../db/steps.ts';
+import { refuse } from '../requests/checks.ts';
 import { writeJson } from '../requests/json.ts';
 import { artifactPath } from '../storage/directories.ts';
 import { mask } from '../telemetry/secrets.ts';
 import { json, notFound } from './answers.ts';
 import { idIn } from './builds.ts';
 import { linesAfter } from './log-lines.ts';
+import { readQuery } from './query.ts';
 import type { Service } from './service.ts';
 
 /** How far a client has come; written into the id of each event, so that nothing need be kept for it. */
@@ -31,8 +33,9 @@ const SILENCE = 15_000;
 
 /** `GET /builds/{id}/steps`: what the request's delivery set out to do and did. */
 export function getSteps({ database }: Service) {
-  return async (c: Context): Promise<Response> =>
-    database.read(async (db) => {
+  return async (c: Context): Promise<Response> => {
+    refuseParameters(c);
+    return database.read(async (db) => {
       const request = (await findRequest(db, idIn(c))) ?? notFound();
       if (request.deliveryId === null) return json({ delivery: null, items: [] });
       const delivery = await deliveryNamed(db, request.deliveryId);
@@ -46,6 +49,13 @@ export function getSteps({ database }: Service) {
         items: items.map(shown),
       });
     });
+  };
+}
+
+/** IIB's routes ignore query parameters they do not know (rest-api.md §4); the ones here have none, and say so. */
+function refuseParameters(c: Context): void {
+  const names = [...new Set(readQuery(c.req.url).keys())];
+  if (names.length > 0) refuse(`The following query parameters are invalid: ${names.join(', ')}`);
 }
 
 /**
@@ -54,6 +64,7 @@ export function getSteps({ database }: Service) {
  */
 export function getEvents(service: Service) {
   return async (c: Context): Promise<Response> => {
+    refuseParameters(c);
     const id = idIn(c);
     const resumed = readCursor(c.req.header('last-event-id') ?? '');
     const cursor = resumed ?? { state: 0, delivery: 0, turns: 0, log: 0 };
@@ -168,15 +179,22 @@ async function news(db: Database, id: number, { state }: Cursor): Promise<News> 
   };
 }
 
-/** Beginnings, ends and undoings in the order of their times, which only ever grows at its end. */
-function turnsOf(steps: readonly JournalStep[]): { at: string; turn: string }[] {
+/**
+ * Beginnings, ends and undoings in the order of their times, which only ever grows at its end. Each holds what was known
+ * at that turn and changes no more: an event that is sent again under its id must be the same event.
+ */
+function turnsOf(steps: readonly JournalStep[]): { seq: number; at: string; turn: string }[] {
   return steps
-    .flatMap((step) =>
-      (['started', 'ended', 'undone'] as const).flatMap((turn) => {
-        const at = step[turn];
-        return at === null ? [] : [{ ...shown(step), turn, at }];
-      }),
-    )
+    .flatMap((step) => {
+      const { seq, name, started, ended, undone } = step;
+      const begun = { seq, name, started };
+      const { notes } = shown(step);
+      return [
+        { ...begun, turn: 'started', at: started },
+        ...(ended === null ? [] : [{ ...begun, ended, notes, turn: 'ended', at: ended }]),
+        ...(undone === null ? [] : [{ ...begun, ended, undone, turn: 'undone', at: undone }]),
+      ];
+    })
     .sort((a, b) => (a.at === b.at ? a.seq - b.seq : a.at < b.at ? -1 : 1));
 }
 
@@ -187,11 +205,12 @@ function shown(step: JournalStep): JournalStep {
 }
 
 function written({ kind, data, cursor: { state, delivery, turns, log } }: Event): string {
-  return `id: ${state}.${delivery}.${turns}.${log}\nevent: ${kind}\ndata: ${writeJson(data)}\n\n`;
+  // With the kind: the same place is reached by a state or by a line, whichever was there first when it was looked at.
+  return `id: ${state}.${delivery}.${turns}.${log}.${kind}\nevent: ${kind}\ndata: ${writeJson(data)}\n\n`;
 }
 
 function readCursor(text: string): Cursor | null {
-  const [, ...numbers] = /^(\d{1,15})\.(\d{1,9})\.(\d{1,9})\.(\d{1,15})$/.exec(text) ?? [];
+  const [, ...numbers] = /^(\d{1,15})\.(\d{1,9})\.(\d{1,9})\.(\d{1,15})(?:\.\w+)?$/.exec(text) ?? [];
   const [state, delivery, turns, log] = numbers.map(Number);
   if (state === undefined || delivery === undefined || turns === undefined || log === undefined) return null;
   return { state, delivery, turns, log };

@@ -131,7 +131,10 @@ function checkInstant(name: string, text: string): string {
     .replace(/(\d{2}):?(\d{2})$/, '$1:$2')
     .toUpperCase();
   const whole = new Date(`${date}T${time}${offset}`);
-  const valid = !Number.isNaN(whole.getTime()) && whole.getUTCFullYear() > 0 && whole.getUTCFullYear() < 10_000;
+  // JavaScript takes the 30th of February for the 2nd of March.
+  const exists = new Date(`${date}T00:00:00Z`).toJSON()?.startsWith(`${date}T`) ?? false;
+  const valid =
+    exists && !Number.isNaN(whole.getTime()) && whole.getUTCFullYear() > 0 && whole.getUTCFullYear() < 10_000;
   if (!valid) refuse(`${name} must be an ISO 8601 date, with or without a time`);
   return `${whole.toISOString().slice(0, 19)}${fraction}Z`;
 }

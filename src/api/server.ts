@@ -1,7 +1,6 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
-import { serve } from '@hono/node-server';
 import { type AppOptions, createApp } from './app.ts';
+import { createTransport } from './transport.ts';
 
 export interface ApiServer {
   url: string;
@@ -26,14 +25,15 @@ export async function serveApi(options: AppOptions, around = (app: Fetch): Fetch
   const { host, port } = options.config.api;
   const ending = new AbortController();
   const app = createApp({ ...options, closing: ending.signal });
-  const server = serve({ fetch: around(app.fetch), hostname: host, port }) as Server;
+  const server = createTransport(around(app.fetch), { host, userHeader: options.config.api.userHeader });
   server.keepAliveTimeout = IDLE;
   let closing = false;
   // Node leaves a kept-alive connection open that becomes idle after close(); clients would hold us up for seconds.
   server.on('request', (_request, response) => {
     response.once('close', () => setImmediate(() => closing && server.closeIdleConnections()));
   });
-  if (!server.listening) await once(server, 'listening');
+  server.listen(port, host);
+  await once(server, 'listening');
   const address = server.address();
   const bound = address === null || typeof address === 'string' ? port : address.port;
   return {
