@@ -188,7 +188,8 @@ function turnsOf(steps: readonly JournalStep[]): { seq: number; at: string; turn
     .flatMap((step) => {
       const { seq, name, started, ended, undone } = step;
       const begun = { seq, name, started };
-      const { notes } = shown(step);
+      // Progress may still be noted when the step has ended.
+      const { progress: _, ...notes } = shown(step).notes;
       return [
         { ...begun, turn: 'started', at: started },
         ...(ended === null ? [] : [{ ...begun, ended, notes, turn: 'ended', at: ended }]),

@@ -69,7 +69,7 @@ const INPUT_ERRORS = {
   401: 'Who calls is not known',
   403: 'The caller may not do this',
   413: 'The body is too large',
-  415: 'The content type is not JSON',
+  415: 'The content type is not JSON, or the body is encoded',
   503: 'The identity provider cannot be reached',
 };
 const ARTIFACT_ERRORS = {
@@ -142,7 +142,10 @@ export function operations(): DescribedOperation[] {
       path: `${BUILDS}/{id}/steps`,
       summary: 'Shows what the delivery of a request has done so far',
       parameters: [ID],
-      responses: { 200: json('The steps in their order', 'Steps'), ...errors({ 404: 'No such request' }) },
+      responses: {
+        200: json('The steps in their order', 'Steps'),
+        ...errors({ 400: 'There are no query parameters', 404: 'No such request' }),
+      },
     },
     {
       method: 'get',
@@ -164,7 +167,7 @@ export function operations(): DescribedOperation[] {
           content: { 'text/event-stream': { schema: { type: 'string' } } },
         },
         204: { description: 'The request has ended and everything was sent before' },
-        ...errors({ 404: 'No such request' }),
+        ...errors({ 400: 'There are no query parameters', 404: 'No such request' }),
       },
     },
     ...REQUEST_TYPES.map(({ name, summary }) => post(name, summary, 'The stored request')),

@@ -101,14 +101,17 @@ describe('events', () => {
     await begin(delivery, 1, 'propose', { merge_request: 'https://gitlab.example.com/1', internal: 'no' });
     expect(await stream.next()).toMatchObject({
       event: 'step',
-      data: { seq: 1, name: 'propose', turn: 'started', notes: { merge_request: 'https://gitlab.example.com/1' } },
+      data: { seq: 1, name: 'propose', turn: 'started' },
     });
     logLine(id, 'one\ntwo\nthr');
     expect((await stream.several(2)).map(({ data }) => data.line)).toEqual(['one', 'two']);
     logLine(id, 'ee\n');
     expect((await stream.next())?.data.line).toBe('three');
     await mark(delivery, 1, 'ended_at');
-    expect(await stream.next()).toMatchObject({ event: 'step', data: { name: 'propose', turn: 'ended' } });
+    expect(await stream.next()).toMatchObject({
+      event: 'step',
+      data: { name: 'propose', turn: 'ended', notes: { merge_request: 'https://gitlab.example.com/1' } },
+    });
     await state(id, 'complete', 'done');
     await close(delivery);
     const last = await stream.next();
@@ -142,6 +145,48 @@ describe('events', () => {
       const rest = await (await listen(id, whole[at]?.id)).several(100);
       expect(rest).toEqual(whole.slice(at + 1));
     }
+  });
+
+  test('an event that is sent again under its id is the same, whatever has come since', async () => {
+    const id = await create();
+    const live = await listen(id);
+    const seen = [await live.next()];
+    logLine(id, 'first line\n');
+    seen.push(await live.next());
+    const delivery = await deliveryOf(id);
+    await begin(delivery, 1, 'propose', { merge_request: 'https://gitlab.example.com/1' });
+    seen.push(await live.next());
+    logLine(id, 'second line\n');
+    seen.push(await live.next());
+    await mark(delivery, 1, 'ended_at');
+    seen.push(await live.next());
+    await query(`update delivery_steps set notes = notes || '{"progress":"2 of 3"}' where delivery_id = $1`, [
+      delivery,
+    ]);
+    await begin(delivery, 2, 'build');
+    seen.push(await live.next());
+    await mark(delivery, 1, 'undone_at');
+    seen.push(await live.next());
+    await state(id, 'complete', 'done');
+    await close(delivery);
+    seen.push(await live.next());
+    expect(await live.next()).toBeNull();
+    const byId = new Map(seen.map((event) => [event?.id, event]));
+    expect(byId.size).toBe(8);
+    // From the beginning and from every event: what comes under an id that was seen is what was seen.
+    for (const from of [undefined, ...byId.keys()]) {
+      for (const event of await (await listen(id, from)).several(100)) {
+        expect(byId.get(event.id) ?? event).toEqual(event);
+      }
+    }
+    const contents = seen.map((event) => JSON.stringify(event?.data)).sort();
+    const again = await (await listen(id)).several(100);
+    expect(again.map(({ data }) => JSON.stringify(data)).sort()).toEqual(contents);
+  });
+
+  test.each(['events', 'steps'])('%s have no query parameters, and say so', async (route) => {
+    const { status, json } = await api.ask('GET', `/api/v1/builds/${await create()}/${route}?verbose=1&verbose=2&x`);
+    expect([status, json.error]).toEqual([400, 'The following query parameters are invalid: verbose, x']);
   });
 
   test('a request that goes on in another delivery shows its steps', async () => {

@@ -73,7 +73,16 @@ describe('times and order', () => {
     '2026-01-01T10:00:00+0200',
   ])('%s is a time', async (text) => expect(await idsOf(`user=timed&submitted_before=${text}`)).toEqual([]));
 
-  test.each(['yesterday', '2026-13-01', '0000-01-01', '2026-01-01T25:00', '1'])('%s is none', async (text) => {
+  test.each([
+    'yesterday',
+    '2026-13-01',
+    '2026-02-30',
+    '2026-02-29',
+    '2026-04-31T10:00',
+    '0000-01-01',
+    '2026-01-01T25:00',
+    '1',
+  ])('%s is none', async (text) => {
     const { status, json } = await api.ask('GET', `/api/v1/builds?completed_after=${text}`);
     expect([status, json.error]).toEqual([400, 'completed_after must be an ISO 8601 date, with or without a time']);
   });

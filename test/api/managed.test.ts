@@ -11,7 +11,11 @@ beforeAll(async () => {
   api = await testApi((config, dir) => {
     config.catalogs = [
       { index: INDEX, repository: 'https://gitlab.example.com/ns/catalog.git', tokenFile: `${dir}/token` },
-      { index: 'reg.example.com/iib-own', repository: 'https://gitlab.example.com/ns/own.git', tokenFile: `${dir}/token` },
+      {
+        index: 'reg.example.com/iib-own',
+        repository: 'https://gitlab.example.com/ns/own.git',
+        tokenFile: `${dir}/token`,
+      },
     ] as typeof config.catalogs;
   });
 });

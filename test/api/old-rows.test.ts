@@ -84,9 +84,7 @@ test('labels, annotations, reasons and what workers said are cut, too', async ()
 
   const batch = { annotations: { a: 1 }, build_requests: [add, add] };
   const [first] = await post('add-rm-batch', batch);
-  await query(`update batches set annotations = '{"a":"' || repeat('a', 6000000) || '"}' where id = $1`, [
-    first.batch,
-  ]);
+  await query(`update batches set annotations = '{"a":"' || repeat('a', 6000000) || '"}' where id = $1`, [first.batch]);
   expect((await both(first.id, first)).item.batch_annotations).toEqual({ '[cut]': '6000008 bytes' });
 
   const worked = await post('add', add);
