@@ -3,12 +3,14 @@ import { listRequests } from '../db/list.ts';
 import { findRequest, lockRequest, type StoredRequest } from '../db/requests.ts';
 import { addState, checkTransition, recordOutcome } from '../db/states.ts';
 import { requestTypeNamed } from '../requests/all.ts';
+import { writeJson } from '../requests/json.ts';
 import { checkPatch, checkPatchBody, checkPatchedImages } from '../requests/patch.ts';
-import { json, notFound } from './answers.ts';
+import { json, jsonText, notFound } from './answers.ts';
 import { readJsonBody } from './body.ts';
 import { requireRole } from './principal.ts';
 import { checkKnown, pageMeta, readFilter, readOrder, readPage, readQuery, readVerbose } from './query.ts';
 import { answerObjects, baseOf, type Service } from './service.ts';
+import { writeList } from './turns.ts';
 
 /** `GET /builds` (rest-api.md §4): one query for a page that holds something. */
 export function listBuilds(service: Service) {
@@ -19,14 +21,17 @@ export function listBuilds(service: Service) {
     const order = readOrder(query);
     const page = readPage(query, service.config.api);
     const form = readVerbose(query) ? 'verbose' : 'short';
-    return service.database.read(async (db) => {
+    const { found, page: shown } = await service.database.read(async (db) => {
       const found = page && (await listRequests(db, filter, { ...page, order, form }, service.totals));
       // Whatever matches is known; only an empty list may be the fault of a pull spec that is not.
       if (found === null || found.total === 0) await checkKnown(db, filter);
       if (found === null || page === null || (found.items.length === 0 && page.page !== 1)) return notFound();
-      const items = answerObjects(found.items, service, { base, form });
-      return json({ items, meta: pageMeta(base, query, page, found.total) });
+      return { found, page };
     });
+    // Not as one value: a page may have megabytes, and is written over several turns.
+    const items = await writeList(answerObjects(found.items, service, { base, form }));
+    const meta = writeJson(pageMeta(base, query, shown, found.total));
+    return jsonText(`{"items":${items},"meta":${meta}}`, 200);
   };
 }
 

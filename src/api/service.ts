@@ -34,13 +34,13 @@ export function baseOf(c: Context, { config }: Service): string {
   return `${protocol}//${c.req.header('host') ?? host}`;
 }
 
-/** The JSON objects of requests, in their order. */
-export function answerObjects(
+/** The JSON objects of requests, in their order; each is made when it is asked for. */
+export function* answerObjects(
   requests: readonly StoredRequest[],
   { config: { storage } }: Service,
   { base, form }: { base: string; form: Form },
-): JsonObject[] {
+): Generator<JsonObject> {
   const around = surroundings(storage, base);
   const show = form === 'short' ? requestObject : verboseRequestObject;
-  return requests.map((request) => show(request, around));
+  for (const request of requests) yield show(request, around);
 }
