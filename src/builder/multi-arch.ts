@@ -73,6 +73,8 @@ export async function buildImage(options: BuildOptions, content: Content): Promi
   const client = createRegistryClient({
     auth: options.auth,
     insecure: options.insecure,
+    // Base and target are named by the pipeline's definition.
+    rules: { trusted: 'all' },
     callTimeout: CALL_TIMEOUT,
     ...(signal ? { signal } : {}),
   });

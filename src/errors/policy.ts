@@ -39,6 +39,11 @@ export const policy = {
   registry_denied: 'user',
   registry_refused: 'user',
   registry_unavailable: 'transient',
+  registry_slow: 'transient',
+  registry_answer_invalid: 'user',
+  registry_tls_failed: 'user',
+  registry_address_refused: 'user',
+  registry_not_allowed: 'user',
   copy_failed: 'transient',
 
   // opm and catalog

@@ -1,41 +1,19 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
-import { type Answer, type Call, unreachable } from './transport.ts';
+import type { Answer, Call } from './transport.ts';
 
 const Errors = z.object({
   errors: z.array(z.looseObject({ code: z.string(), message: z.string().optional() })).min(1),
 });
-const LONGEST_EXPLANATION = 64 * 1024;
-
-/**
- * The body of an answer, in memory.
- *
- * @param limit bytes; a longer body is not read to its end
- * @throws Failure `image_unreadable` beyond the limit, `registry_unavailable` when the connection breaks
- */
-export async function bodyOf(call: Pick<Call, 'registry' | 'subject'>, answer: Answer, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > limit) break;
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    throw unreachable(call, cause);
-  }
-  if (size > limit)
-    throw new Failure('image_unreadable', `${call.subject} holds more than ${limit} bytes where few belong`);
-  return Buffer.concat(chunks);
-}
+/** Bytes, as containers/image has it. */
+const LONGEST_EXPLANATION = 1024 * 1024;
 
 /**
  * What to throw for an answer that is none of those a call knows: Failure `registry_refused` with the registry's codes,
  * `registry_unavailable` for a manifest whose blobs it does not know.
  */
 export async function refusal(call: Call, answer: Answer): Promise<Failure> {
-  const text = (await bodyOf(call, answer, LONGEST_EXPLANATION)).toString('utf8');
+  const text = (await answer.body.bytes(LONGEST_EXPLANATION, 'registry_refused')).toString('utf8');
   const codes = codesOf(text);
   const said = codes.join(', ') || `status ${answer.statusCode}`;
   const verb = { GET: 'read', HEAD: 'read', POST: 'write', PUT: 'write', DELETE: 'delete' }[call.method];

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { ownDirectory, secretsParent, sweepDirectories } from '../process/own-directory.ts';
 import { registerSecret } from '../telemetry/secrets.ts';
+import { goMap, goString } from './go-json.ts';
 import { namesRegistry } from './pull-spec.ts';
 
 export type Credential =
@@ -19,16 +20,11 @@ export type CredentialStore = ReadonlyMap<string, Credential>;
 
 export const noCredentials: CredentialStore = new Map();
 
-const Auths = z.record(
-  z.string(),
-  z.looseObject({
-    auth: z.string().optional(),
-    username: z.string().optional(),
-    password: z.string().optional(),
-    identitytoken: z.string().optional(),
-  }),
-);
-const DockerConfig = z.looseObject({ auths: Auths.default({}) });
+const AuthEntry = z.looseObject({ auth: goString, username: goString, password: goString, identitytoken: goString });
+type AuthEntry = Partial<z.infer<typeof AuthEntry>>;
+/** As Go programs write and read it: an entry of null is one without fields. */
+const Auths = goMap(AuthEntry.nullable().transform((entry): AuthEntry => entry ?? {}));
+const DockerConfig = z.looseObject({ auths: Auths });
 
 /**
  * Reads a docker config file of the service; of it, only `auths` counts. Every secret in it is registered for masking.
@@ -54,7 +50,7 @@ export async function readAuthFile(path: string): Promise<CredentialStore> {
  * @throws Failure `request_invalid` when they are not a docker config's
  */
 export function withAuths(store: CredentialStore, auths: unknown): CredentialStore {
-  const parsed = Auths.safeParse(auths ?? {});
+  const parsed = Auths.safeParse(auths);
   if (!parsed.success) throw new Failure('request_invalid', 'The registry credentials are not valid docker auths');
   return merge(store, parsed.data);
 }
@@ -117,7 +113,7 @@ function merge(store: CredentialStore, auths: z.infer<typeof Auths>): Credential
   return merged;
 }
 
-function credentialOf(entry: z.infer<typeof Auths>[string]): Credential | undefined {
+function credentialOf(entry: AuthEntry): Credential | undefined {
   if (entry.identitytoken) return { kind: 'identity', token: entry.identitytoken };
   if (entry.auth) return passwordFrom(Buffer.from(entry.auth, 'base64').toString('utf8'));
   if (entry.username === undefined || entry.password === undefined) return undefined;

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Credential } from './auth.ts';
+import { parseChallenges } from './challenges.ts';
+import { goInteger, goString } from './go-json.ts';
 
 /** What a call wants to do, for a token's scope: `repository:{repository}:{actions}`. */
 export interface Access {
@@ -11,7 +13,20 @@ export interface Access {
   mountFrom?: string;
 }
 
-export type Challenge = { kind: 'basic' } | { kind: 'bearer'; realm: string; service?: string; scopes: string[] };
+/** A bearer challenge that can be answered: where a token is asked for, and with what. */
+export interface BearerOffer {
+  realm: URL;
+  service?: string;
+  scopes: string[];
+}
+
+/** What a registry's challenges offer that we can answer. */
+export interface Offers {
+  bearer?: BearerOffer;
+  basic: boolean;
+  /** Why bearer challenges cannot be answered, where there are nothing but such. */
+  mistake?: string;
+}
 
 /** A call to a token service. */
 export interface TokenCall {
@@ -21,30 +36,59 @@ export interface TokenCall {
   body?: string;
 }
 
-export const TokenAnswer = z.looseObject({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
-  /** Seconds. */
-  expires_in: z.number().positive().optional(),
-});
+/** The shortest time in seconds for which a token is taken to live, as containers/image has it. */
+const SHORTEST_TOKEN_LIFE = 60;
+/** What HTTP lets stand in the value of a header. */
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Seconds a token lives when its service does not say. */
-export const DEFAULT_TOKEN_LIFE = 60;
+/** The answer of a token service, whose field names count in any case, as they do to Go programs. */
+const TokenAnswer = z.preprocess(
+  (json) =>
+    isObject(json) ? Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value])) : json,
+  z.looseObject({ token: goString, access_token: goString, expires_in: goInteger }),
+);
 
-/** Reads `WWW-Authenticate`; bearer before basic where a registry offers both. */
-export function parseChallenge(header: string | string[] | undefined): Challenge | undefined {
-  const offers = [header ?? []].flat().join(', ');
-  const bearer = /\bBearer\s+(.*)$/i.exec(offers)?.[1];
-  if (bearer !== undefined) {
-    const parameters = new Map(
-      [...bearer.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]),
-    );
-    const realm = parameters.get('realm');
-    const service = parameters.get('service');
-    const scopes = (parameters.get('scope') ?? '').split(' ').filter((scope) => scope !== '');
-    if (realm !== undefined) return { kind: 'bearer', realm, scopes, ...(service === undefined ? {} : { service }) };
+/**
+ * Reads the answer of a token service.
+ *
+ * @returns the token, and for how many seconds it is to be used; undefined where the answer holds none
+ */
+export function parseToken(text: string): { token: string; life: number } | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return undefined;
   }
-  return /\bBasic\b/i.test(offers) ? { kind: 'basic' } : undefined;
+  const { data } = TokenAnswer.safeParse(json);
+  const token = data?.token ?? data?.access_token;
+  if (token === undefined || !HEADER_VALUE.test(token)) return undefined;
+  return { token, life: Math.max(data?.expires_in ?? 0, SHORTEST_TOKEN_LIFE) };
+}
+
+/** What the challenges of `WWW-Authenticate` offer; of several bearer challenges the first that can be answered. */
+export function offersIn(header: string | string[] | undefined): Offers {
+  const challenges = parseChallenges(header);
+  const basic = challenges.some(({ scheme }) => scheme === 'basic');
+  let mistake: string | undefined;
+  for (const { scheme, parameters } of challenges) {
+    if (scheme !== 'bearer') continue;
+    const text = parameters.get('realm') ?? '';
+    const realm = URL.parse(text);
+    if (realm !== null) return { basic, bearer: bearerOffer(realm, parameters) };
+    mistake ??= text === '' ? 'names no token service' : 'names a token service that is no URL';
+  }
+  return mistake === undefined || basic ? { basic } : { basic, mistake };
+}
+
+function bearerOffer(realm: URL, parameters: ReadonlyMap<string, string>): BearerOffer {
+  const service = parameters.get('service');
+  const scopes = (parameters.get('scope') ?? '').split(' ').filter((scope) => scope !== '');
+  return { realm, scopes, ...(service ? { service } : {}) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** What a basic challenge is answered with; nothing when there is no password to answer with. */
@@ -54,25 +98,21 @@ export function basicHeader(credential: Credential | undefined): string | undefi
 }
 
 /** The call that fetches a token for this access; anonymous without credential. */
-export function tokenCall(
-  challenge: Extract<Challenge, { kind: 'bearer' }>,
-  access: Access,
-  credential: Credential | undefined,
-): TokenCall {
-  const scopes = [...new Set([...challenge.scopes, ...scopesOf(access)])];
-  const url = new URL(challenge.realm);
+export function tokenCall(offer: BearerOffer, access: Access, credential: Credential | undefined): TokenCall {
+  const scopes = [...new Set([...offer.scopes, ...scopesOf(access)])];
+  const url = new URL(offer.realm);
   if (credential?.kind === 'identity') {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
       refresh_token: credential.token,
-      service: challenge.service ?? '',
+      service: offer.service ?? '',
       client_id: 'indexwright',
       scope: scopes.join(' '),
     });
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     return { url, method: 'POST', headers, body: form.toString() };
   }
-  if (challenge.service !== undefined) url.searchParams.set('service', challenge.service);
+  if (offer.service !== undefined) url.searchParams.set('service', offer.service);
   for (const scope of scopes) url.searchParams.append('scope', scope);
   const authorization = basicHeader(credential);
   return { url, method: 'GET', headers: authorization === undefined ? {} : { authorization } };

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { asFailure, Failure } from '../errors/failure.ts';
+import { Failure } from '../errors/failure.ts';
 import { notFound, refusal } from './answers.ts';
 import { algorithmOf, type ContentId } from './digest.ts';
 import { parsePullSpec } from './pull-spec.ts';
-import { type Answer, type Call, type Send, unreachable } from './transport.ts';
+import type { Answer, Call, Send } from './transport.ts';
 
 /** Content for a registry: a file, streamed, or bytes in memory. */
 export type BlobSource = ContentId & ({ path: string } | { bytes: Buffer });
@@ -25,40 +25,30 @@ export interface BlobCalls {
  * - `uploadBlob` does nothing when the repository has the blob already. Failure `registry_refused`.
  * - `mountBlob` takes a blob over from another repository of the same registry; registries may decline.
  */
-export function createBlobCalls(send: Send, signal: AbortSignal | undefined): BlobCalls {
+export function createBlobCalls(send: Send): BlobCalls {
   return { blob, hasBlob, uploadBlob, mountBlob };
 
   async function blob(repository: string, { digest, size }: { digest: string; size?: number }): Promise<Readable> {
     const call = blobCall(repository, digest, 'GET');
     const answer = await send(call);
     if (answer.statusCode === 404) {
-      await answer.body.dump();
+      await answer.body.discard();
       throw new Failure('image_unreadable', `${repository} lacks the blob ${digest}`, {
         cause: notFound(call.subject),
       });
     }
     if (answer.statusCode !== 200) throw await refusal(call, answer);
-    return Readable.from(verified(answer.body, call, digest, size), { objectMode: false });
+    return Readable.from(verified(answer.body.stream(), call, digest, size), { objectMode: false });
   }
 
   async function* verified(body: AsyncIterable<Buffer>, call: Call, digest: string, size: number | undefined) {
     const hash = createHash(algorithmOf(digest));
     let seen = 0;
-    const flow = body[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const next = await flow.next().catch((cause: unknown) => {
-          signal?.throwIfAborted();
-          throw unreachable(call, cause);
-        });
-        if (next.done) break;
-        seen += next.value.length;
-        if (size !== undefined && seen > size) break;
-        hash.update(next.value);
-        yield next.value;
-      }
-    } finally {
-      await flow.return?.();
+    for await (const chunk of body) {
+      seen += chunk.length;
+      if (size !== undefined && seen > size) break;
+      hash.update(chunk);
+      yield chunk;
     }
     if ((size !== undefined && seen !== size) || `${algorithmOf(digest)}:${hash.digest('hex')}` !== digest) {
       throw new Failure('image_unreadable', `The blob ${call.subject} is not what its digest says`);
@@ -66,11 +56,16 @@ export function createBlobCalls(send: Send, signal: AbortSignal | undefined): Bl
   }
 
   async function hasBlob(repository: string, digest: string): Promise<boolean> {
-    const call = blobCall(repository, digest, 'HEAD');
-    const answer = await send(call);
-    if (answer.statusCode !== 200 && answer.statusCode !== 404) throw await refusal(call, answer);
-    await answer.body.dump();
-    return answer.statusCode === 200;
+    for (const method of ['HEAD', 'GET'] as const) {
+      const call = blobCall(repository, digest, method);
+      const answer = await send(call);
+      const { statusCode } = answer;
+      if (statusCode !== 200 && statusCode !== 404 && method === 'GET') throw await refusal(call, answer);
+      await answer.body.discard();
+      if (statusCode === 200 || statusCode === 404) return statusCode === 200;
+      // Registries that do not know HEAD answer it with an error; GET decides.
+    }
+    return false;
   }
 
   async function uploadBlob(repository: string, source: BlobSource): Promise<void> {
@@ -85,7 +80,7 @@ export function createBlobCalls(send: Send, signal: AbortSignal | undefined): Bl
     const answer =
       'bytes' in source ? await send({ ...call, body: () => source.bytes }) : await sendFile(call, source.path);
     if (answer.statusCode !== 201) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
   }
 
   async function sendFile(call: Call, path: string): Promise<Answer> {
@@ -105,7 +100,7 @@ export function createBlobCalls(send: Send, signal: AbortSignal | undefined): Bl
     const call = uploadCall(repository, digest);
     const answer = await send(call);
     if (answer.statusCode !== 202) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
     return locationOf(call, answer);
   }
 
@@ -115,11 +110,11 @@ export function createBlobCalls(send: Send, signal: AbortSignal | undefined): Bl
     const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(source)}`;
     const answer = await send({ ...call, mountFrom: source, path: `${call.path}${query}` });
     if (answer.statusCode !== 201 && answer.statusCode !== 202) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
     if (answer.statusCode === 201) return 'mounted';
     // Declined by opening an upload, which nobody is going to finish.
     const cancelled = await send({ ...call, method: 'DELETE', path: locationOf(call, answer) });
-    await cancelled.body.dump();
+    await cancelled.body.discard();
     return 'not mounted';
   }
 }
@@ -151,8 +146,8 @@ function uploadCall(repository: string, digest: string): Call {
 
 function locationOf(call: Call, answer: Answer): string {
   const location = [answer.headers.location ?? []].flat()[0];
-  if (location === undefined) throw asFailure(unreachable(call, 'an upload without Location'));
-  return location;
+  if (location !== undefined) return location;
+  throw new Failure('registry_answer_invalid', `The registry ${call.registry} opened an upload without a Location`);
 }
 
 function withQuery(location: string, name: string, value: string): string {

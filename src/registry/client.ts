@@ -1,13 +1,13 @@
 import { Failure } from '../errors/failure.ts';
-import { bodyOf, notFound, refusal } from './answers.ts';
+import { notFound, refusal } from './answers.ts';
 import { type BlobCalls, createBlobCalls } from './blobs.ts';
 import { algorithmOf, digestOfBytes } from './digest.ts';
 import { createDigestCache } from './digest-cache.ts';
 import { createImageCalls, type ImageCalls } from './images.ts';
 import { ACCEPT, ImageConfig, type ImageManifest, type Manifest, parseManifest } from './manifest.ts';
-import { nameOf, parsePullSpec } from './pull-spec.ts';
+import { DIGEST, nameOf, parsePullSpec } from './pull-spec.ts';
 import { createTagCalls, isTombstone, type TagCalls } from './tags.ts';
-import { type Call, createTransport, type TransportOptions } from './transport.ts';
+import { type Answer, type Call, createTransport, type TransportOptions } from './transport.ts';
 
 export interface RegistryClient extends BlobCalls, ImageCalls, TagCalls {
   /** Whether the registry answers and lets us in. */
@@ -19,10 +19,9 @@ export interface RegistryClient extends BlobCalls, ImageCalls, TagCalls {
 
 export type RegistryClientOptions = TransportOptions;
 
-/** Bytes; larger manifests and configs are taken for an attack. */
-const LARGEST_DOCUMENT = 16 * 1024 * 1024;
+/** Bytes, as containers/image and containerd have it; larger manifests and configs are taken for an attack. */
+const LARGEST_DOCUMENT = 4 * 1024 * 1024;
 const CACHE_SIZE = 32 * 1024 * 1024;
-
 /**
  * A client for container registries with one set of credentials. What a digest stands for is read once.
  * Nothing is tried again in here.
@@ -34,7 +33,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   const send = createTransport(options);
   const manifests = createDigestCache<Manifest>(CACHE_SIZE);
   const configs = createDigestCache<ImageConfig>(CACHE_SIZE);
-  const blobs = createBlobCalls(send, options.signal);
+  const blobs = createBlobCalls(send);
   return {
     ping,
     digestOf,
@@ -48,7 +47,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     const call: Call = { method: 'GET', registry, actions: 'pull', path: '/v2/', subject: registry };
     const answer = await send(call);
     if (answer.statusCode !== 200) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
   }
 
   async function digestOf(spec: string): Promise<string | null> {
@@ -56,14 +55,29 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     return digest === null || isTombstone(spec, digest) ? null : digest;
   }
 
+  /** HEAD is a hint: registries answer it with errors where GET works, so anything but a digest is asked for by GET. */
   async function presentDigest(spec: string): Promise<string | null> {
-    const call = readCall(spec, 'HEAD');
-    const answer = await send(call);
-    await answer.body.dump();
-    if (answer.statusCode === 404) return null;
-    if (answer.statusCode !== 200) throw await refusal(call, answer);
-    const told = [answer.headers['docker-content-digest'] ?? []].flat()[0];
-    return told ?? (await fetchManifest(spec)).digest;
+    const told = await hintedDigest(spec);
+    if (told !== undefined) return told;
+    try {
+      return (await fetchManifest(spec)).digest;
+    } catch (thrown) {
+      if (thrown instanceof Failure && thrown.code === 'image_not_found') return null;
+      throw thrown;
+    }
+  }
+
+  async function hintedDigest(spec: string): Promise<string | undefined> {
+    let answer: Answer;
+    try {
+      answer = await send(readCall(spec, 'HEAD'));
+    } catch (thrown) {
+      if (mayBeOfHeadAlone(thrown)) return undefined;
+      throw thrown;
+    }
+    await answer.body.discard();
+    const told = [answer.headers['docker-content-digest'] ?? []].flat()[0] ?? '';
+    return answer.statusCode === 200 && DIGEST.test(told) ? told : undefined;
   }
 
   async function manifest(spec: string): Promise<Manifest> {
@@ -81,11 +95,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     const call = readCall(spec, 'GET');
     const answer = await send(call);
     if (answer.statusCode === 404) {
-      await answer.body.dump();
+      await answer.body.discard();
       throw notFound(spec);
     }
     if (answer.statusCode !== 200) throw await refusal(call, answer);
-    const bytes = await bodyOf(call, answer, LARGEST_DOCUMENT);
+    const bytes = await answer.body.bytes(LARGEST_DOCUMENT);
     const digest = digestOfBytes(bytes, asked === undefined ? 'sha256' : algorithmOf(asked));
     if (asked !== undefined && digest !== asked) {
       throw new Failure('image_unreadable', `The manifest of ${spec} is not what its digest says`);
@@ -104,6 +118,15 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     configs.put(key, read, bytes.length);
     return read;
   }
+}
+
+/** Whether GET may succeed where HEAD failed so: refused, a 5xx, or an answer that is no HTTP or breaks off. */
+function mayBeOfHeadAlone(thrown: unknown): boolean {
+  if (!(thrown instanceof Failure)) return false;
+  const { code, cause, retryAfter } = thrown;
+  if (code !== 'registry_unavailable') return code === 'registry_denied' || code === 'registry_answer_invalid';
+  const brokeOff = cause instanceof Error && 'code' in cause && cause.code === 'UND_ERR_SOCKET';
+  return retryAfter === undefined && (cause === undefined || brokeOff);
 }
 
 function parseConfig(bytes: Buffer, spec: string): ImageConfig {

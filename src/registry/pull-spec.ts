@@ -10,10 +10,12 @@ export interface PullSpec {
   digest?: string;
 }
 
-const REGISTRY = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?$/;
+/** A name, an IPv4 address, or an IPv6 address in brackets; with a port or without. */
+const REGISTRY = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[A-Fa-f0-9:]+\])(?::\d{1,5})?$/;
 const SEGMENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+/** Of the algorithms that registries use. */
+export const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 const LONGEST_NAME = 255;
 
 /**
@@ -29,7 +31,9 @@ export function parsePullSpec(text: string): PullSpec {
   const [registry, repository] = split(name, name.indexOf('/'));
 
   if (repository === undefined || !namesRegistry(registry)) throw invalid(text, 'it does not name its registry');
-  if (!REGISTRY.test(registry)) throw invalid(text, `'${registry}' is not a registry`);
+  // Also a name that no URL can have: a port beyond 65535, an address of five parts.
+  if (!REGISTRY.test(registry) || !URL.canParse(`https://${registry}`))
+    throw invalid(text, `'${registry}' is not a registry`);
   if (name.length > LONGEST_NAME) throw invalid(text, `its name is longer than ${LONGEST_NAME} characters`);
   if (!repository.split('/').every((segment) => SEGMENT.test(segment))) {
     throw invalid(text, `'${repository}' is not a repository`);
@@ -38,6 +42,16 @@ export function parsePullSpec(text: string): PullSpec {
   if (digest !== undefined && !DIGEST.test(digest)) throw invalid(text, `'${digest}' is not a digest`);
   if (tag === undefined && digest === undefined) return { registry, repository, tag: 'latest' };
   return { registry, repository, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** Whether {@link parsePullSpec} reads the text. */
+export function isPullSpec(text: string): boolean {
+  try {
+    parsePullSpec(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The pull spec as text; the opposite of {@link parsePullSpec}. */

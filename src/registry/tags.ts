@@ -41,7 +41,7 @@ export function createTagCalls({ send, manifest, presentDigest, uploadBlob }: Ta
     };
     const answer = await send(call);
     if (answer.statusCode !== 201) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
     return digest;
   }
 
@@ -70,11 +70,11 @@ export function createTagCalls({ send, manifest, presentDigest, uploadBlob }: Ta
     const call = manifestCall(spec, reference, 'DELETE');
     const answer = await send(call);
     if ([400, 405].includes(answer.statusCode)) {
-      await answer.body.dump();
+      await answer.body.discard();
       return 'not supported';
     }
     if (![200, 202, 204, 404].includes(answer.statusCode)) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
     return answer.statusCode === 404 ? 'absent' : 'removed';
   }
 
@@ -82,7 +82,7 @@ export function createTagCalls({ send, manifest, presentDigest, uploadBlob }: Ta
     const call = manifestCall(spec, digest, 'DELETE');
     const answer = await send(call);
     if (![200, 202, 204, 404].includes(answer.statusCode)) throw await refusal(call, answer);
-    await answer.body.dump();
+    await answer.body.discard();
     return answer.statusCode === 404 ? 'absent' : 'removed';
   }
 }

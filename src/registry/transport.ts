@@ -1,24 +1,32 @@
 import type { Readable } from 'node:stream';
-import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { Failure } from '../errors/failure.ts';
 import { type CredentialStore, credentialFor } from './auth.ts';
 import {
   type Access,
   accessKey,
+  type BearerOffer,
   basicHeader,
-  type Challenge,
-  DEFAULT_TOKEN_LIFE,
-  parseChallenge,
-  TokenAnswer,
+  offersIn,
+  parseToken,
   tokenCall,
 } from './authorization.ts';
+import { type Body, bodyOf } from './body.ts';
+import { connectionsTo } from './connections.ts';
+import { assertAllowed, NO_RULES, namedUrl, type Origin, originOf, type RegistryRules, reachOf } from './hops.ts';
+import { startPace, type TransferLimits } from './pace.ts';
+import { networkFailure } from './unreachable.ts';
 
 export interface TransportOptions {
   auth: CredentialStore;
   /** Registries (host:port) spoken to over plain HTTP. */
   insecure: readonly string[];
-  /** Milliseconds without any progress after which a call is given up. */
+  /** Which registries may be called, and which may be inside the network; see {@link NO_RULES} for none. */
+  rules?: RegistryRules;
+  /** Milliseconds until the headers of an answer are there, and for each body that is read into memory. */
   callTimeout: number;
+  /** What blobs must keep to, both ways; its window is `callTimeout`. */
+  transfer?: Omit<TransferLimits, 'window'>;
   signal?: AbortSignal;
 }
 
@@ -33,6 +41,13 @@ export interface Call extends Access {
   subject: string;
 }
 
+export interface Answer {
+  statusCode: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Body;
+}
+export type Send = (call: Call) => Promise<Answer>;
+
 interface Grant {
   /** The value of `Authorization`. */
   header: string;
@@ -40,44 +55,50 @@ interface Grant {
   until: number;
 }
 
-export type Answer = Dispatcher.ResponseData;
-export type Send = (call: Call) => Promise<Answer>;
+/** One HTTP request of a call. */
+interface Hop {
+  method: Call['method'];
+  headers: Record<string, string>;
+  body?: string | Buffer | Readable | undefined;
+}
 
-/** One pool for all clients: credentials belong to calls, not to connections. Its limit is that of reads in flight. */
-const connections = new EnvHttpProxyAgent({
-  connections: 64,
-  keepAliveTimeout: 30_000,
-  connect: { timeout: 10_000 },
-  // As Go programs do it, so that skopeo and we reach the same registries.
-  noProxy: [process.env.NO_PROXY ?? process.env.no_proxy, 'localhost,127.0.0.1,::1'].filter(Boolean).join(','),
-});
-
-/** Docker Hub's API has another name than its pull specs. */
-const API_HOSTS: Record<string, string> = { 'docker.io': 'registry-1.docker.io' };
-const MOST_REDIRECTS = 5;
+/** Bytes per second, and milliseconds, where the caller names none. */
+export const DEFAULT_TRANSFER = { minimumRate: 1024, total: 30 * 60_000 };
+/** As many as Go's client follows. */
+const MOST_REDIRECTS = 10;
 const MOST_GRANTS = 1000;
+/** Bytes, as containers/image has it. */
+const LARGEST_TOKEN_ANSWER = 1024 * 1024;
 
 /**
  * Sends calls to registries: keep-alive, basic and bearer authentication, redirects (never with credentials to another
- * host, never from HTTPS down to HTTP). Statuses below 500 other than 401, 403 and 429 are the caller's to judge.
+ * host, never from HTTPS down to HTTP, never to addresses inside the network that the configuration does not vouch for).
+ * Statuses below 500 other than 401, 403 and 429 are the caller's to judge.
  *
- * @returns a function that throws Failure `registry_denied` (401, 403), `registry_unavailable` (network, 429, 5xx; with
- *   `Retry-After`) or the signal's reason
+ * @returns a function that throws Failure `registry_not_allowed`, `registry_denied` (401, 403), `registry_unavailable`
+ *   (network, 429, 5xx; with `Retry-After`), `registry_slow`, `registry_tls_failed`, `registry_address_refused`,
+ *   `registry_answer_invalid`, `registry_refused` (by the token service), `pull_spec_invalid`, or the signal's reason
  */
-export function createTransport({ auth, insecure, callTimeout, signal }: TransportOptions): Send {
+export function createTransport(options: TransportOptions): Send {
+  const { auth, insecure, rules = NO_RULES, callTimeout, transfer = DEFAULT_TRANSFER, signal } = options;
+  const limits: TransferLimits = { ...transfer, window: callTimeout };
   const grants = new Map<string, Promise<Grant>>();
   const basicRegistries = new Set<string>();
-  const schemeOf = (registry: string) => (insecure.includes(registry) ? 'http:' : 'https:');
 
   return async function send(call) {
+    const { registry, repository, mountFrom } = call;
+    for (const path of [repository, mountFrom]) {
+      assertAllowed(rules, path === undefined ? registry : `${registry}/${path}`);
+    }
+    const origin = originOf(registry, insecure, rules);
     const used = await known(call);
-    const first = await exchange(call, used);
+    const first = await exchange(call, origin, used);
     if (first.statusCode !== 401) return judged(call, first);
-    const challenge = parseChallenge(first.headers['www-authenticate']);
-    await first.body.dump();
-    const authorization = challenge === undefined ? undefined : await answerTo(challenge, call, used);
+    const challenge = first.headers['www-authenticate'];
+    await first.body.discard();
+    const authorization = await answerTo(challenge, call, origin, used);
     if (authorization === undefined || authorization === used) throw denied(call);
-    return judged(call, await exchange(call, authorization));
+    return judged(call, await exchange(call, origin, authorization));
   };
 
   /** The header that worked for such a call before. */
@@ -87,17 +108,27 @@ export function createTransport({ auth, insecure, callTimeout, signal }: Transpo
     return grant !== undefined && grant.until > Date.now() ? grant.header : undefined;
   }
 
-  /** Answers a challenge; calls that are challenged at the same time share one token. */
-  async function answerTo(challenge: Challenge, call: Call, used: string | undefined): Promise<string | undefined> {
-    if (challenge.kind === 'basic') {
-      basicRegistries.add(call.registry);
-      return basicHeader(credentialOf(call));
+  /**
+   * Answers challenges: bearer before basic where a registry offers both. Calls that are challenged at the same time share
+   * one token.
+   */
+  async function answerTo(
+    header: string | string[] | undefined,
+    call: Call,
+    origin: Origin,
+    used: string | undefined,
+  ): Promise<string | undefined> {
+    const { bearer, basic, mistake } = offersIn(header);
+    if (mistake !== undefined) throw invalid(call, mistake);
+    if (bearer === undefined) {
+      if (basic) basicRegistries.add(call.registry);
+      return basic ? basicHeader(credentialOf(call)) : undefined;
     }
     const key = accessKey(call);
     const present = await grants.get(key);
     if (present !== undefined && present.until > Date.now() && present.header !== used) return present.header;
     if (grants.size >= MOST_GRANTS) grants.clear();
-    const grant = fetchToken(call, challenge);
+    const grant = fetchToken(call, origin, bearer);
     grants.set(key, grant);
     try {
       return (await grant).header;
@@ -107,77 +138,135 @@ export function createTransport({ auth, insecure, callTimeout, signal }: Transpo
     }
   }
 
-  async function fetchToken(call: Call, challenge: Extract<Challenge, { kind: 'bearer' }>): Promise<Grant> {
-    const asked = tokenCall(challenge, call, credentialOf(call));
-    if (asked.url.protocol !== 'https:' && schemeOf(call.registry) === 'https:') {
-      throw new Failure('registry_denied', `The registry ${call.registry} wants credentials sent over plain HTTP`);
+  async function fetchToken(call: Call, origin: Origin, offer: BearerOffer): Promise<Grant> {
+    const asked = tokenCall(offer, call, credentialOf(call));
+    const subject = `a token for ${call.subject}`;
+    const what = 'names a token service that leads';
+    const realm = namedUrl(origin, { text: asked.url.href, from: origin.base, what, insecure });
+    const { authorization, ...headers } = asked.headers;
+    const answer = await judged(
+      call,
+      await follow({ ...call, subject, method: asked.method }, origin, realm, {
+        own: realm,
+        hop: () => ({ method: asked.method, headers, body: asked.body }),
+        authorization,
+      }),
+    );
+    if (answer.statusCode !== 200) {
+      await answer.body.discard();
+      throw new Failure(
+        'registry_refused',
+        `The token service of the registry ${call.registry} refused ${subject} (status ${answer.statusCode})`,
+      );
     }
-    const answer = await reach(call, asked.url, asked);
-    if ((await judged(call, answer)).statusCode !== 200) {
-      await answer.body.dump();
-      throw denied(call);
-    }
-    const read = TokenAnswer.safeParse(await bodyJson(call, answer));
-    const token = read.data?.token ?? read.data?.access_token;
-    if (token === undefined) throw unavailable(call, 'gave no token', {});
-    const life = read.data?.expires_in ?? DEFAULT_TOKEN_LIFE;
+    const text = (await answer.body.bytes(LARGEST_TOKEN_ANSWER, 'registry_answer_invalid')).toString('utf8');
+    const read = parseToken(text);
+    if (read === undefined) throw invalid(call, `has a token service whose answer holds no token`);
     // Used for four fifths of its life: the rest is for calls already on their way.
-    return { header: `Bearer ${token}`, until: Date.now() + life * 800 };
+    return { header: `Bearer ${read.token}`, until: Date.now() + read.life * 800 };
   }
 
-  async function exchange(call: Call, authorization: string | undefined): Promise<Answer> {
-    const base = new URL(`${schemeOf(call.registry)}//${API_HOSTS[call.registry] ?? call.registry}`);
-    let url = new URL(call.path, base);
+  async function exchange(call: Call, origin: Origin, authorization: string | undefined): Promise<Answer> {
+    const named = URL.parse(call.path, origin.base.href);
     // Registries behind a proxy name their uploads with the scheme they see themselves.
-    if (url.host === base.host) url.protocol = base.protocol;
+    if (named?.host === origin.base.host) named.protocol = origin.base.protocol;
+    const what = 'wants an upload sent';
+    const url = namedUrl(origin, { text: named?.href ?? call.path, from: origin.base, what, insecure });
+    return follow(call, origin, url, {
+      own: origin.base,
+      hop: () => ({ method: call.method, headers: call.headers ?? {}, body: call.body?.() }),
+      authorization,
+    });
+  }
+
+  /** Sends a request and follows its redirects; credentials go to the host they are for alone. */
+  async function follow(
+    call: Call,
+    origin: Origin,
+    start: URL,
+    { own, hop, authorization }: { own: URL; hop: () => Hop; authorization: string | undefined },
+  ): Promise<Answer> {
+    let url = start;
     for (let hops = 0; ; hops += 1) {
-      const own = url.host === base.host && url.protocol === base.protocol;
-      const headers = { ...call.headers, ...(own && authorization !== undefined ? { authorization } : {}) };
-      const answer = await reach(call, url, { method: call.method, headers, body: call.body?.() });
+      const { headers, ...rest } = hop();
+      const ours = url.host === own.host && url.protocol === own.protocol;
+      const withCredentials = ours && authorization !== undefined ? { ...headers, authorization } : headers;
+      const answer = await reach(call, origin, url, { ...rest, headers: withCredentials });
       const location = [answer.headers.location ?? []].flat()[0];
       const redirected = [301, 302, 303, 307, 308].includes(answer.statusCode) && location !== undefined;
       if (!redirected || !['GET', 'HEAD'].includes(call.method)) return answer;
-      await answer.body.dump();
-      const next = new URL(location, url);
-      if (hops === MOST_REDIRECTS) throw unavailable(call, 'redirects without end', {});
+      await answer.body.discard();
+      if (hops === MOST_REDIRECTS) throw invalid(call, `redirects ${call.subject} more than ${MOST_REDIRECTS} times`);
+      const next = namedUrl(origin, { text: location, from: url, what: `redirects ${call.subject}`, insecure });
       if (url.protocol === 'https:' && next.protocol !== 'https:') {
-        throw new Failure('registry_refused', `The registry ${call.registry} redirects ${call.subject} to plain HTTP`);
+        throw invalid(call, `redirects ${call.subject} from HTTPS to plain HTTP`);
       }
       url = next;
     }
   }
 
-  async function reach(
-    call: Call,
-    url: URL,
-    {
-      method,
-      headers,
-      body,
-    }: { method: Call['method']; headers: Record<string, string>; body?: string | Buffer | Readable | undefined },
-  ): Promise<Answer> {
+  async function reach(call: Call, origin: Origin, url: URL, { method, headers, body }: Hop): Promise<Answer> {
+    const stop = new AbortController();
+    const tooSlow = (what: string) =>
+      stop.abort(new Failure('registry_slow', `The registry ${call.registry} is too slow: ${call.subject} ${what}`));
+    let headersTimer: NodeJS.Timeout | undefined;
+    let answered = false;
+    const awaitHeaders = () => {
+      if (answered) return;
+      headersTimer = setTimeout(() => tooSlow(`has no answer after ${callTimeout / 1000} s`), callTimeout);
+    };
     try {
-      return await request(url, {
+      const sent = typeof body === 'object' && !Buffer.isBuffer(body) ? upload(body, tooSlow, awaitHeaders) : body;
+      if (sent === body) awaitHeaders();
+      const answer = await request(url, {
         method,
         headers,
-        body: body ?? null,
-        dispatcher: connections,
+        body: (sent as Dispatcher.DispatchOptions['body']) ?? null,
+        dispatcher: connectionsTo(url, reachOf(origin, url, insecure, rules)),
         headersTimeout: callTimeout,
-        bodyTimeout: callTimeout,
-        signal: signal ?? null,
+        // Watched by the body itself, which knows when nobody reads it.
+        bodyTimeout: 0,
+        signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
       });
+      return { ...answer, body: bodyFor(call, answer) };
     } catch (cause) {
       signal?.throwIfAborted();
-      throw unreachable(call, cause);
+      throw networkFailure(call, cause);
+    } finally {
+      answered = true;
+      clearTimeout(headersTimer);
     }
+  }
+
+  /** The content of an upload, whose reader must keep to the limits; what follows it is the wait for the answer. */
+  async function* upload(body: Readable, tooSlow: (what: string) => void, sent: () => void): AsyncGenerator<Buffer> {
+    const pace = startPace(limits, tooSlow);
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        pace.wait();
+        yield chunk;
+        pace.moved(chunk.length);
+      }
+      sent();
+    } finally {
+      pace.end();
+    }
+  }
+
+  function bodyFor(call: Call, { body, headers }: Dispatcher.ResponseData): Body {
+    const { registry, subject } = call;
+    const failureOf = (cause: unknown) => networkFailure(call, cause);
+    return bodyOf(body, { registry, subject, headers, limits, documentTime: callTimeout, signal, failureOf });
   }
 
   async function judged(call: Call, answer: Answer): Promise<Answer> {
     const { statusCode, headers } = answer;
     if (statusCode !== 401 && statusCode !== 403 && statusCode !== 429 && statusCode < 500) return answer;
-    await answer.body.dump();
+    await answer.body.discard();
     if (statusCode === 401 || statusCode === 403) throw denied(call);
-    throw unavailable(call, `answered ${statusCode}`, { retryAfter: retryAfter(headers['retry-after']) });
+    throw new Failure('registry_unavailable', `The registry ${call.registry} answered ${statusCode}`, {
+      retryAfter: retryAfter(headers['retry-after']),
+    });
   }
 
   function credentialOf({ registry, repository = '' }: Access) {
@@ -194,26 +283,8 @@ export function createTransport({ auth, insecure, callTimeout, signal }: Transpo
   }
 }
 
-/** A network error of a call as Failure `registry_unavailable`, naming the registry and the error's code. */
-export function unreachable(call: Pick<Call, 'registry'>, cause: unknown): Failure {
-  const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
-  return unavailable(call, `cannot be reached${code}`, { cause });
-}
-
-function unavailable(
-  { registry }: Pick<Call, 'registry'>,
-  what: string,
-  options: { cause?: unknown; retryAfter?: number | undefined },
-): Failure {
-  return new Failure('registry_unavailable', `The registry ${registry} ${what}`, options);
-}
-
-async function bodyJson(call: Call, answer: Answer): Promise<unknown> {
-  try {
-    return await answer.body.json();
-  } catch (cause) {
-    throw unreachable(call, cause);
-  }
+function invalid({ registry }: Pick<Call, 'registry'>, what: string): Failure {
+  return new Failure('registry_answer_invalid', `The registry ${registry} ${what}`);
 }
 
 /** Seconds to wait, of a header that holds seconds or a date. */

@@ -297,8 +297,16 @@ describe('troubles', () => {
   test('no plain HTTP unless it is allowed', async () => {
     gate.guard = () => 'pass';
     gate.calls.length = 0;
-    const careful = createRegistryClient({ auth: authFor(gate.host), insecure: [], callTimeout: 5_000 });
-    await expect(careful.ping(gate.host)).rejects.toMatchObject({ code: 'registry_unavailable' });
+    const careful = createRegistryClient({
+      auth: authFor(gate.host),
+      insecure: [],
+      rules: { trusted: [gate.host] },
+      callTimeout: 5_000,
+    });
+    await expect(careful.ping(gate.host)).rejects.toMatchObject({
+      code: 'registry_tls_failed',
+      message: expect.stringContaining('name it in registry.insecure'),
+    });
     expect(gate.calls).toEqual([]);
   });
 
@@ -315,7 +323,10 @@ describe('troubles', () => {
     gate.guard = () => 'answered';
     const options = { auth: noCredentials, insecure: [gate.host] };
     const hasty = createRegistryClient({ ...options, callTimeout: 50 });
-    await expect(hasty.digestOf(`${gate.host}/a/b:c`)).rejects.toMatchObject({ code: 'registry_unavailable' });
+    await expect(hasty.digestOf(`${gate.host}/a/b:c`)).rejects.toMatchObject({
+      code: 'registry_slow',
+      message: `The registry ${gate.host} is too slow: ${gate.host}/a/b:c has no answer after 0.05 s`,
+    });
     const stop = new AbortController();
     const patient = createRegistryClient({ ...options, callTimeout: 60_000, signal: stop.signal });
     const answer = patient.digestOf(`${gate.host}/a/b:c`);
@@ -358,7 +369,10 @@ describe('troubles', () => {
         response.writeHead(307, { location: '/v2/' }).end();
         return 'answered';
       };
-      await expect(redirected.ping(gate.host)).rejects.toThrow('redirects without end');
+      await expect(redirected.ping(gate.host)).rejects.toMatchObject({
+        code: 'registry_answer_invalid',
+        message: `The registry ${gate.host} redirects ${gate.host} more than 10 times`,
+      });
     } finally {
       await store.close();
     }

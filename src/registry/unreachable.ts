@@ -1,0 +1,65 @@
+import { Failure } from '../errors/failure.ts';
+import { AddressRefused } from './connections.ts';
+
+interface About {
+  registry: string;
+  subject: string;
+}
+
+/** Codes of OpenSSL and Node for certificates that are not trusted, not for this host, or not valid now. */
+const CERTIFICATE =
+  /CERT|^(UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)/;
+/** What else a TLS handshake breaks off with that another try does not mend. */
+const NO_TLS =
+  /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNSUPPORTED_PROTOCOL|TLSV1_ALERT_PROTOCOL_VERSION|HTTP_REQUEST|NO_PROTOCOLS_AVAILABLE)|^EPROTO$/;
+/** What is no HTTP, as opposed to HTTP that breaks off. */
+const NO_HTTP = /^(HPE_(?!INVALID_EOF_STATE)|UND_ERR_(HEADERS_OVERFLOW|INVALID_ARG|NOT_SUPPORTED|RES_EXCEEDED))/;
+
+/**
+ * What a network error of a call means: Failure `registry_address_refused`, `registry_tls_failed`,
+ * `registry_answer_invalid`, which another try does not mend, or `registry_unavailable`, each with the registry and the
+ * error's code.
+ */
+export function networkFailure({ registry, subject }: About, cause: unknown): Failure {
+  if (cause instanceof Failure) return cause;
+  if (cause instanceof AddressRefused) {
+    return new Failure(
+      'registry_address_refused',
+      `${subject} cannot be read: ${cause.hostname} is at an address that is not public. If that is meant, name ${cause.hostname} in registry.privateHosts.`,
+      { cause },
+    );
+  }
+  const code = codeOf(cause);
+  const said = code === undefined ? '' : ` (${code})`;
+  if (CERTIFICATE.test(code ?? '')) {
+    return new Failure(
+      'registry_tls_failed',
+      `The certificate of the registry ${registry} is not accepted${said}. If it should be, name its authority in NODE_EXTRA_CA_CERTS and SSL_CERT_FILE.`,
+      { cause },
+    );
+  }
+  if (NO_TLS.test(code ?? '')) {
+    return new Failure(
+      'registry_tls_failed',
+      `The registry ${registry} does not speak TLS as it should${said}. If it is meant to speak plain HTTP, name it in registry.insecure.`,
+      { cause },
+    );
+  }
+  if (NO_HTTP.test(code ?? '') || cause instanceof TypeError) {
+    return new Failure('registry_answer_invalid', `The registry ${registry} does not speak HTTP as it should${said}`, {
+      cause,
+    });
+  }
+  if (/^Z_(?!BUF_ERROR)/.test(code ?? '')) {
+    return new Failure('registry_answer_invalid', `The registry ${registry} sent damaged gzip for ${subject}${said}`, {
+      cause,
+    });
+  }
+  return new Failure('registry_unavailable', `The registry ${registry} cannot be reached${said}`, { cause });
+}
+
+/** Of an error or of the first of several, as there are when a host has several addresses. */
+function codeOf(cause: unknown): string | undefined {
+  if (cause instanceof AggregateError && !('code' in cause)) return codeOf(cause.errors[0]);
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
+}
