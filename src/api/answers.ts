@@ -37,6 +37,7 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   request_unreadable: 400,
   request_finished: 400,
   request_forbidden: 403,
+  registry_not_allowed: 403,
   idempotency_conflict: 409,
   identity_provider_unavailable: 503,
 };

@@ -1,12 +1,14 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { catalogOf } from '../config/catalogs.ts';
+import { allowedRepositories } from '../config/registries.ts';
 import type { Config } from '../config/schema.ts';
 import { claimOnce, keepAnswer, type Once, onceOf } from '../db/idempotency.ts';
 import type { StoredRequest } from '../db/requests.ts';
 import { INITIATED, type Submission, sealSubmission, storeSubmissions } from '../db/submission.ts';
+import { assertAllowed } from '../registry/hops.ts';
 import { outputsTagged } from '../registry/output.ts';
-import { nameOf } from '../registry/pull-spec.ts';
+import { isPullSpec, nameOf } from '../registry/pull-spec.ts';
 import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
 import { parseNumbersAsWritten, writeJson } from '../requests/json.ts';
@@ -53,6 +55,7 @@ function posted(service: Service, read: (body: Body, caller: Caller) => Order) {
     await turnAfter(body.text.length);
     const order = read(body, callerOf(service, identity.user));
     if (order.submitted.some(overwrites)) checkRole(identity, 'overwrite', api);
+    assertRegistriesAllowed(order, service);
     const base = baseOf(c, service);
     const submission = submissionOf(order, identity.user, base);
     const textOf = async (stored: readonly StoredRequest[]) => {
@@ -91,6 +94,15 @@ const Overwrite = z.looseObject({
 function overwrites({ checked }: Submitted): boolean {
   const { overwrite_from_index: from, overwrite_target_index: target } = Overwrite.parse(checked.payload);
   return from || target;
+}
+
+/** Refuses images of registries that are not allowed. What cannot be read as a pull spec is left to the worker's sentence. */
+function assertRegistriesAllowed({ submitted }: Order, { config }: Service): void {
+  const allowed = allowedRepositories(config);
+  if (allowed === undefined) return;
+  for (const spec of new Set(submitted.flatMap(({ checked }) => checked.pullSpecs))) {
+    if (isPullSpec(spec)) assertAllowed({ allowed }, nameOf(spec));
+  }
 }
 
 /** The annotations of a checked batch as JSON text, their numbers as the client wrote them; null without any. */

@@ -74,6 +74,9 @@ const Storage = z.strictObject({
   daysToLive: z.number().int().min(0).default(3),
 });
 
+/** A registry, or a path in one. */
+const RegistryPrefix = z.string().regex(/^[^\s/@]+(\/[^\s/@:]+)*$/, 'must be a registry or registry/path, without tag');
+
 const Registry = z.strictObject({
   /** Registry of output pull specs [iib_registry]. */
   output: z.string(),
@@ -85,6 +88,12 @@ const Registry = z.strictObject({
   authFile: z.string().optional(),
   /** Registries (host:port) spoken to over plain HTTP. */
   insecure: z.array(z.string()).default([]),
+  /** What clients may name images of: registries, or `registry/path` with all below it; everything when absent. */
+  allowed: z.array(RegistryPrefix).optional(),
+  /** Hosts that may be at private addresses: `host`, `host:port` or `*.domain`; configured registries may be anyway. */
+  privateHosts: z.array(z.string().regex(/^[^\s/@]+$/)).default([]),
+  /** Bytes per second that a registry must move, on average over `deadlines.call`. */
+  minimumRate: z.number().int().positive().default(1024),
   /** [iib_index_db_artifact_registry], [iib_index_db_artifact_template], [iib_index_db_artifact_tag_template] */
   artifactRegistry: z.string(),
   artifactTemplate: z.string().default('{registry}/index-db:{tag}'),
@@ -251,6 +260,8 @@ export const Config = z.strictObject({
       merge: Milliseconds.default(10 * 60_000),
       /** One HTTP call to a registry, GitLab or the cluster. */
       call: Milliseconds.default(60_000),
+      /** One blob from or to a registry. */
+      transfer: Milliseconds.default(30 * 60_000),
       /** The slow poll beside the watch. */
       poll: Milliseconds.default(60_000),
     })

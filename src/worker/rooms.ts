@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { opmFor } from '../catalog/opm.ts';
 import { allCatalogs, allRepositories } from '../config/catalogs.ts';
+import { allowedRepositories, trustedRegistries } from '../config/registries.ts';
 import type { Config, RepositoryConfig } from '../config/schema.ts';
 import { readSecretFile } from '../config/secret-file.ts';
 import type { DeliveredRequest } from '../db/deliveries.ts';
@@ -25,6 +26,7 @@ import {
 import { copyOut } from '../registry/blob-store.ts';
 import { createRegistryClient, type RegistryClient } from '../registry/client.ts';
 import { copyImage } from '../registry/copy.ts';
+import type { RegistryRules } from '../registry/hops.ts';
 import { nameOf } from '../registry/pull-spec.ts';
 import { originOf } from '../requests/origin.ts';
 import type { AnyErrand, AnyRequestWork, Destination } from '../requests/work.ts';
@@ -40,6 +42,9 @@ import type { DeliveryTools } from './tools.ts';
 
 /** Milliseconds: an image of some hundred megabytes over a slow line. */
 const COPY_TIMEOUT = 30 * 60_000;
+
+/** For what the configuration and the pipelines name: outputs, artifacts, built images. */
+const OURS: RegistryRules = { trusted: 'all' };
 
 /** Everything a worker process holds, opened once. */
 export interface Rooms {
@@ -95,23 +100,41 @@ export function openRooms(config: Config, log: Log): Rooms {
     return store;
   };
 
-  const clientWith = (auth: CredentialStore, signal: AbortSignal): RegistryClient =>
-    createRegistryClient({ auth, insecure: config.registry.insecure, callTimeout: deadlines.call, signal });
+  const clientWith = (auth: CredentialStore, signal: AbortSignal, rules: RegistryRules): RegistryClient =>
+    createRegistryClient({
+      auth,
+      insecure: config.registry.insecure,
+      rules,
+      callTimeout: deadlines.call,
+      transfer: { minimumRate: config.registry.minimumRate, total: deadlines.transfer },
+      signal,
+    });
+
+  /** For images that clients, or what they gave, name. */
+  const strangersRules = (service: CredentialStore): RegistryRules => ({
+    trusted: trustedRegistries(config, service.keys()),
+    allowed: allowedRepositories(config),
+  });
 
   const onRetry = (failure: Failure, wait: number) =>
     log.warn({ code: failure.code, wait, cause: describe(failure) }, 'will be tried again');
 
-  const readingFor: DeliveryTools['readingFor'] = async (request, itsLog, signal) => ({
-    config,
-    log: itsLog,
-    signal,
-    registry: patient(clientWith(await credentialsOf([request]), signal), patience, signal, onRetry),
-    serviceRegistry: patient(clientWith(await serviceCredentials(), signal), patience, signal, onRetry),
-    originOf: async (digest) => {
-      const made = await db.read((queryable) => makerOf(queryable, digest));
-      return made === null ? null : originOf(made);
-    },
-  });
+  const readingFor: DeliveryTools['readingFor'] = async (request, itsLog, signal) => {
+    const service = await serviceCredentials();
+    const rules = strangersRules(service);
+    const reader = (auth: CredentialStore) => patient(clientWith(auth, signal, rules), patience, signal, onRetry);
+    return {
+      config,
+      log: itsLog,
+      signal,
+      registry: reader(await credentialsOf([request])),
+      serviceRegistry: reader(service),
+      originOf: async (digest) => {
+        const made = await db.read((queryable) => makerOf(queryable, digest));
+        return made === null ? null : originOf(made);
+      },
+    };
+  };
 
   const logFor = (requestIds: number[]) =>
     createLog(log.level, 'indexwright-worker', requestLogs(config.storage, requestIds));
@@ -132,13 +155,13 @@ export function openRooms(config: Config, log: Log): Rooms {
     record: (requestId, outcome) => db.transaction((tx) => recordOutcome(tx, requestId, outcome)),
     opmFor: (ocpVersion) => opmFor({ config: config.opm, ocpVersion }),
     pullIndexDb: async (_request, tag, path, signal) => {
-      const client = clientWith(await serviceCredentials(), signal);
+      const client = clientWith(await serviceCredentials(), signal, OURS);
       const pulled = await patiently(patience, signal, () => artifacts.pull(client, tag), onRetry);
       await copyOut(pulled.path, path);
       return { path, digest: pulled.digest };
     },
     pushIndexDb: async (tag, file, annotations, signal) =>
-      artifacts.push(clientWith(await serviceCredentials(), signal), tag, { file, annotations }),
+      artifacts.push(clientWith(await serviceCredentials(), signal, OURS), tag, { file, annotations }),
   };
 
   const delivery: DeliveryPorts = {
@@ -154,7 +177,7 @@ export function openRooms(config: Config, log: Log): Rooms {
     open: async (plan, requests, signal) => {
       const auth = await credentialsOf(requests);
       const project = allRepositories(config).find(({ repository }) => repository === plan.repository);
-      const registry = clientWith(auth, signal);
+      const registry = clientWith(auth, signal, OURS);
       return {
         deadlines,
         cluster: clusters.at(plan),
