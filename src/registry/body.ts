@@ -36,7 +36,10 @@ export interface BodyOptions {
 /** Bytes and milliseconds that are spent on a body nobody wants. */
 const DISCARDED = { bytes: 64 * 1024, time: 1000 };
 
-/** The body of an answer under limits of size, rate and time. Content that is gzipped unasked is unpacked, as Go does. */
+/**
+ * The body of an answer under limits of size, rate and time. Content that is gzipped unasked is unpacked, and any other
+ * encoding is left as it is, as Go programs have it.
+ */
 export function bodyOf(raw: Readable, options: BodyOptions): Body {
   const { registry, subject, headers, limits, documentTime, signal, failureOf } = options;
   // An answer that is cut off while nobody reads it tells so by an event.
@@ -88,13 +91,7 @@ export function bodyOf(raw: Readable, options: BodyOptions): Body {
   }
 
   function decoded(chunks: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
-    if (encoding === '' || encoding === 'identity') return chunks;
-    if (encoding !== 'gzip' && encoding !== 'x-gzip') {
-      throw new Failure(
-        'registry_answer_invalid',
-        `The registry ${registry} answered for ${subject} in the encoding '${encoding.slice(0, 40)}', which was not asked for`,
-      );
-    }
+    if (encoding !== 'gzip') return chunks;
     const unpacked = createGunzip();
     // The error reaches whoever reads the unpacked bytes.
     Stream.pipeline(Readable.from(chunks, { objectMode: false }), unpacked, () => {});

@@ -1,3 +1,4 @@
+import { errors } from 'undici';
 import { Failure } from '../errors/failure.ts';
 import { AddressRefused } from './connections.ts';
 
@@ -12,8 +13,8 @@ const CERTIFICATE =
 /** What else a TLS handshake breaks off with that another try does not mend. */
 const NO_TLS =
   /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNSUPPORTED_PROTOCOL|TLSV1_ALERT_PROTOCOL_VERSION|HTTP_REQUEST|NO_PROTOCOLS_AVAILABLE)|^EPROTO$/;
-/** What is no HTTP, as opposed to HTTP that breaks off. */
-const NO_HTTP = /^(HPE_(?!INVALID_EOF_STATE)|UND_ERR_(HEADERS_OVERFLOW|INVALID_ARG|NOT_SUPPORTED|RES_EXCEEDED))/;
+/** What is no HTTP, or what no HTTP request can hold. */
+const NO_HTTP = /^UND_ERR_(HEADERS_OVERFLOW|INVALID_ARG|NOT_SUPPORTED|RES_EXCEEDED_MAX_SIZE)$/;
 
 /**
  * What a network error of a call means: Failure `registry_address_refused`, `registry_tls_failed`,
@@ -45,9 +46,11 @@ export function networkFailure({ registry, subject }: About, cause: unknown): Fa
       { cause },
     );
   }
-  if (NO_HTTP.test(code ?? '') || cause instanceof TypeError) {
+  if (NO_HTTP.test(code ?? '') || isParserError(cause) || cause instanceof TypeError) {
+    // Not the error itself, which holds what the registry sent.
+    const { message } = cause as Error;
     return new Failure('registry_answer_invalid', `The registry ${registry} does not speak HTTP as it should${said}`, {
-      cause,
+      cause: message,
     });
   }
   if (/^Z_(?!BUF_ERROR)/.test(code ?? '')) {
@@ -61,5 +64,10 @@ export function networkFailure({ registry, subject }: About, cause: unknown): Fa
 /** Of an error or of the first of several, as there are when a host has several addresses. */
 function codeOf(cause: unknown): string | undefined {
   if (cause instanceof AggregateError && !('code' in cause)) return codeOf(cause.errors[0]);
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code !== undefined ? String(cause.code) : undefined;
+}
+
+/** Of what is no HTTP; what breaks off may be whole the next time. */
+function isParserError(cause: unknown): boolean {
+  return cause instanceof errors.HTTPParserError && !cause.message.includes('EOF');
 }
