@@ -37,8 +37,14 @@ export function connectionsTo(url: URL, reach: Reach): Dispatcher {
   return pools[reach];
 }
 
+/** What a request may have besides undici's options. */
+export interface Begun {
+  /** Called when the request is written to its connection, for which it may have waited. */
+  begun: () => void;
+}
+
 function poolFor(reach: Reach): Dispatcher {
-  return new EnvHttpProxyAgent({
+  const pool = new EnvHttpProxyAgent({
     // The limit of reads in flight for each host.
     connections: 64,
     keepAliveTimeout: 30_000,
@@ -46,6 +52,14 @@ function poolFor(reach: Reach): Dispatcher {
     connect: { timeout: CONNECT_TIMEOUT, allowH2: false, lookup: permittedLookup(reach) },
     // As Go programs do it, so that skopeo and we reach the same registries.
     noProxy: [process.env.NO_PROXY ?? process.env.no_proxy, 'localhost,127.0.0.1,::1'].filter(Boolean).join(','),
+  });
+  return pool.compose((dispatch) => (options: Dispatcher.DispatchOptions & Partial<Begun>, handler) => {
+    const start = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context) => {
+      options.begun?.();
+      start?.(controller, context);
+    };
+    return dispatch(options, handler);
   });
 }
 

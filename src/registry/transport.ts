@@ -12,7 +12,7 @@ import {
   tokenCall,
 } from './authorization.ts';
 import { type Body, bodyOf } from './body.ts';
-import { connectionsTo } from './connections.ts';
+import { type Begun, connectionsTo } from './connections.ts';
 import { assertAllowed, NO_RULES, namedUrl, type Origin, originOf, type RegistryRules, reachOf } from './hops.ts';
 import { startPace, type TransferLimits } from './pace.ts';
 import { networkFailure } from './unreachable.ts';
@@ -23,7 +23,7 @@ export interface TransportOptions {
   insecure: readonly string[];
   /** Which registries may be called, and which may be inside the network; see {@link NO_RULES} for none. */
   rules?: RegistryRules;
-  /** Milliseconds until the headers of an answer are there, and for each body that is read into memory. */
+  /** Milliseconds from a request to the headers of its answer, and for each body that is read into memory. */
   callTimeout: number;
   /** What blobs must keep to, both ways; its window is `callTimeout`. */
   transfer?: Omit<TransferLimits, 'window'>;
@@ -213,21 +213,27 @@ export function createTransport(options: TransportOptions): Send {
     let answered = false;
     const awaitHeaders = () => {
       if (answered) return;
+      // undici sends a request again that a connection closed upon before it was read.
+      clearTimeout(headersTimer);
       headersTimer = setTimeout(() => tooSlow(`has no answer after ${callTimeout / 1000} s`), callTimeout);
     };
     try {
       const sent = typeof body === 'object' && !Buffer.isBuffer(body) ? upload(body, tooSlow, awaitHeaders) : body;
-      if (sent === body) awaitHeaders();
-      const answer = await request(url, {
+      const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+      const options: Omit<Dispatcher.RequestOptions<null>, 'origin' | 'path'> & { dispatcher: Dispatcher } & Begun = {
         method,
         headers,
         body: (sent as Dispatcher.DispatchOptions['body']) ?? null,
         dispatcher: connectionsTo(url, reachOf(origin, url, insecure, rules)),
-        headersTimeout: callTimeout,
-        // Watched by the body itself, which knows when nobody reads it.
+        // Watched here, and by the body, which knows when nobody reads it.
+        headersTimeout: 0,
         bodyTimeout: 0,
-        signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
-      });
+        begun: sent === body ? awaitHeaders : () => {},
+        signal: either,
+      };
+      const asked = request(url, options);
+      // While it waits for a connection, undici heeds no signal.
+      const answer = await orAborted(asked, either);
       return { ...answer, body: bodyFor(call, answer) };
     } catch (cause) {
       signal?.throwIfAborted();
@@ -280,6 +286,19 @@ export function createTransport(options: TransportOptions): Send {
         ? `The registry ${call.registry} wants credentials for ${call.subject}, and there are none for it.`
         : `The registry ${call.registry} refused the credentials for ${call.subject}.`,
     );
+  }
+}
+
+/** What the work comes to, or the signal's reason, whichever is first. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  signal.addEventListener('abort', stop);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    // A signal made of others lives as long as they do while somebody listens to it.
+    signal.removeEventListener('abort', stop);
   }
 }
 
