@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
+import { parseJsonDocument } from './json-document.ts';
 import type { Answer, Call } from './transport.ts';
 
 const Errors = z.object({
@@ -7,21 +8,23 @@ const Errors = z.object({
 });
 /** Bytes, as containers/image has it. */
 const LONGEST_EXPLANATION = 1024 * 1024;
+/** Bytes of it that are logged. */
+const SHOWN = 4096;
 
 /**
  * What to throw for an answer that is none of those a call knows: Failure `registry_refused` with the registry's codes,
  * `registry_unavailable` for a manifest whose blobs it does not know.
  */
 export async function refusal(call: Call, answer: Answer): Promise<Failure> {
-  const text = (await answer.body.bytes(LONGEST_EXPLANATION, 'registry_refused')).toString('utf8');
-  const codes = codesOf(text);
-  const said = codes.join(', ') || `status ${answer.statusCode}`;
+  const body = await answer.body.bytes(LONGEST_EXPLANATION, 'registry_refused');
+  const codes = codesOf(body);
+  const said = codes.slice(0, 5).join(', ') || `status ${answer.statusCode}`;
   const verb = { GET: 'read', HEAD: 'read', POST: 'write', PUT: 'write', DELETE: 'delete' }[call.method];
   // Blobs are there before their manifest is sent. The CNCF's registry writes a blob's link anew when somebody else
   // uploads the same one, and knows none for that moment.
   const code = codes.includes('MANIFEST_BLOB_UNKNOWN') ? 'registry_unavailable' : 'registry_refused';
   return new Failure(code, `The registry ${call.registry} refused to ${verb} ${call.subject} (${said})`, {
-    cause: text,
+    cause: body.subarray(0, SHOWN).toString('utf8'),
   });
 }
 
@@ -33,9 +36,9 @@ export function notFound(spec: string): Failure {
   );
 }
 
-function codesOf(text: string): string[] {
+function codesOf(body: Buffer): string[] {
   try {
-    return Errors.parse(JSON.parse(text)).errors.map(({ code }) => code.slice(0, 80));
+    return Errors.parse(parseJsonDocument(body)).errors.map(({ code }) => code.slice(0, 80));
   } catch {
     // Not every proxy in front of a registry speaks its error format.
     return [];

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Credential } from './auth.ts';
 import { parseChallenges } from './challenges.ts';
 import { goInteger, goString } from './go-json.ts';
+import { parseJsonDocument } from './json-document.ts';
 
 /** What a call wants to do, for a token's scope: `repository:{repository}:{actions}`. */
 export interface Access {
@@ -53,10 +54,10 @@ const TokenAnswer = z.preprocess(
  *
  * @returns the token, and for how many seconds it is to be used; undefined where the answer holds none
  */
-export function parseToken(text: string): { token: string; life: number } | undefined {
+export function parseToken(bytes: Buffer): { token: string; life: number } | undefined {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJsonDocument(bytes);
   } catch {
     return undefined;
   }

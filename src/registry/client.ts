@@ -4,6 +4,7 @@ import { type BlobCalls, createBlobCalls } from './blobs.ts';
 import { algorithmOf, digestOfBytes } from './digest.ts';
 import { createDigestCache } from './digest-cache.ts';
 import { createImageCalls, type ImageCalls } from './images.ts';
+import { parseJsonDocument } from './json-document.ts';
 import { ACCEPT, ImageConfig, type ImageManifest, type Manifest, parseManifest } from './manifest.ts';
 import { DIGEST, nameOf, parsePullSpec } from './pull-spec.ts';
 import { createTagCalls, isTombstone, type TagCalls } from './tags.ts';
@@ -131,7 +132,7 @@ function mayBeOfHeadAlone(thrown: unknown): boolean {
 
 function parseConfig(bytes: Buffer, spec: string): ImageConfig {
   try {
-    return ImageConfig.parse(JSON.parse(bytes.toString('utf8')));
+    return ImageConfig.parse(parseJsonDocument(bytes));
   } catch (cause) {
     throw new Failure('image_unreadable', `The config of ${spec} is not valid`, { cause });
   }

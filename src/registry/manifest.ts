@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Failure } from '../errors/failure.ts';
 import { goMap, goString } from './go-json.ts';
+import { parseJsonDocument } from './json-document.ts';
 
 export const MEDIA = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
@@ -122,7 +123,7 @@ export function parseManifest(
   spec: string,
 ): Pick<Manifest, 'mediaType' | 'document'> {
   try {
-    const json: unknown = JSON.parse(bytes.toString('utf8'));
+    const json: unknown = parseJsonDocument(bytes);
     const { mediaType: own, schemaVersion, manifests, config } = Anything.parse(json);
     const mediaType = own ?? guessed(contentType, { manifests, config });
     return { mediaType, document: documentOf(mediaType, schemaVersion ?? undefined, json) };

@@ -159,9 +159,8 @@ export function createTransport(options: TransportOptions): Send {
         `The token service of the registry ${call.registry} refused ${subject} (status ${answer.statusCode})`,
       );
     }
-    const text = (await answer.body.bytes(LARGEST_TOKEN_ANSWER, 'registry_answer_invalid')).toString('utf8');
-    const read = parseToken(text);
-    if (read === undefined) throw invalid(call, `has a token service whose answer holds no token`);
+    const read = parseToken(await answer.body.bytes(LARGEST_TOKEN_ANSWER, 'registry_answer_invalid'));
+    if (read === undefined) throw invalid(call, 'has a token service whose answer holds no token');
     // Used for four fifths of its life: the rest is for calls already on their way.
     return { header: `Bearer ${read.token}`, until: Date.now() + read.life * 800 };
   }

@@ -116,11 +116,11 @@ describe('answers of token services, as Go programs read them', () => {
     ['null', null, undefined],
     ['a list', [{ token: 'a' }], undefined],
   ])('%s', (_, json, expected) => {
-    expect(parseToken(JSON.stringify(json))).toEqual(expected);
+    expect(parseToken(Buffer.from(JSON.stringify(json)))).toEqual(expected);
   });
 
   test('no JSON', () => {
-    expect(parseToken('<html></html>')).toBeUndefined();
-    expect(parseToken('')).toBeUndefined();
+    expect(parseToken(Buffer.from('<html></html>'))).toBeUndefined();
+    expect(parseToken(Buffer.alloc(0))).toBeUndefined();
   });
 });

@@ -181,6 +181,22 @@ export const HOSTILE: readonly HostileCase[] = [
     name: 'a list of 20,000 entries',
     work: 'arches',
     serve: onGet(({ socket }) => answer(socket, 200, { 'content-type': MEDIA.ociIndex }, listText(20_000))),
+    ...UNREADABLE,
+  },
+  {
+    name: 'a token in a mebibyte of brackets',
+    serve: onToken(({ socket }) => answer(socket, 200, {}, '['.repeat(MIB))),
+    ...INVALID,
+  },
+  {
+    name: 'an error of a mebibyte of brackets',
+    serve: onGet(({ socket }) => answer(socket, 400, {}, '['.repeat(MIB))),
+    outcomes: ['registry_refused'],
+  },
+  {
+    name: 'a list of 3,000 entries',
+    work: 'arches',
+    serve: onGet(({ socket }) => answer(socket, 200, { 'content-type': MEDIA.ociIndex }, listText(3000))),
     outcomes: ['read'],
   },
   {
