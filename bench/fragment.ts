@@ -43,7 +43,9 @@ try {
     const cpu = turns.end().toFixed(0);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     const longest = (delay.max / 1e6).toFixed(0);
-    console.log(`${(bytes / 1e6).toFixed(1)} MB of ${kind}: ${seconds} s, longest turn ${longest} ms, ${cpu} ms of CPU at most`);
+    console.log(
+      `${(bytes / 1e6).toFixed(1)} MB of ${kind}: ${seconds} s, longest turn ${longest} ms, ${cpu} ms of CPU at most`,
+    );
   }
 
   function treeAt(configsDir: string): CatalogTree {

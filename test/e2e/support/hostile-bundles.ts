@@ -192,7 +192,11 @@ export const HOSTILE_BUNDLES: HostileCase[] = [
     /there is no directory \/metadata in it/,
     bundleFiles({ 'metadata/annotations.yaml': null }),
   ),
-  adding('a CSV that is an alias bomb', /no bundle objects found/, bundleFiles({ 'manifests/csv.yaml': laughs(CSV_HEAD) })),
+  adding(
+    'a CSV that is an alias bomb',
+    /no bundle objects found/,
+    bundleFiles({ 'manifests/csv.yaml': laughs(CSV_HEAD) }),
+  ),
   adding(
     'a CSV nested 10,000 levels',
     /no bundle objects found/,
