@@ -19,6 +19,10 @@ const Run = z.object({
 });
 const Request = z.object({ id: z.number(), state: z.string(), state_reason: z.string() });
 
+if (process.argv.includes('--help')) {
+  console.log('usage: node bench/pipeline-end.ts   (RUNS: 50 unless given)');
+  process.exit();
+}
 const dir = mkdtempSync(join(tmpdir(), 'indexwright-bench-'));
 const sandbox = await startRealSandbox({ dir, service: 'with-service' });
 const database = new Client({ connectionString: sandbox.at.databaseUrl });

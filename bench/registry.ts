@@ -18,6 +18,10 @@ const IMAGES = 40;
 const COPIES = 20;
 const bundleDir = resolve(import.meta.dirname, '../examples/bundles/lighthouse/1.0.0');
 
+if (process.argv.includes('--help')) {
+  console.log('usage: node bench/registry.ts');
+  process.exit();
+}
 const dir = mkdtempSync(join(tmpdir(), 'indexwright-bench-'));
 const registry = await startRegistry({ dir });
 const client = () => createRegistryClient({ auth: noCredentials, insecure: [registry.host], callTimeout: 10_000 });

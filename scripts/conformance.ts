@@ -1,14 +1,17 @@
 /**
  * Replays answers recorded from IIB against this service, for all configuration profiles.
- * Usage: npm exec -- node scripts/conformance.ts [SCENARIOS_DIR]   (INDEXWRIGHT_SHARED: where the kit is)
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../src/sandbox/ports.ts';
 import { startPostgres } from '../src/sandbox/postgres.ts';
 import { KIT, kitIsThere, PROFILES, runConformance } from '../test/support/conformance.ts';
-import { freePort } from '../test/support/ports.ts';
 
+if (process.argv.includes('--help')) {
+  console.log('usage: node scripts/conformance.ts [SCENARIOS_DIR]   (INDEXWRIGHT_SHARED: where the kit is)');
+  process.exit();
+}
 if (!kitIsThere()) {
   console.error(`There is no conformance kit at ${KIT}; set INDEXWRIGHT_SHARED to the directory that holds it.`);
   process.exit(2);

@@ -1,6 +1,5 @@
 /**
  * How fast the API answers with a million stored requests, against IIB's own figures at a hundred thousand.
- * Usage: npm exec -- node bench/api/run.ts   (REQUESTS, SECONDS, CONNECTIONS, ONLY=part of a name)
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,6 +13,10 @@ import { startPostgres } from '../../src/sandbox/postgres.ts';
 import { type Call, measure } from './load.ts';
 import { fragmentOf, fromIndexNamed, indexImageOf, SEED, seed } from './seed.ts';
 
+if (process.argv.includes('--help')) {
+  console.log('usage: node bench/api/run.ts   (REQUESTS, SECONDS, CONNECTIONS, ONLY: part of a name)');
+  process.exit();
+}
 const count = Number(process.env.REQUESTS ?? 1_000_000);
 const seconds = Number(process.env.SECONDS ?? 5);
 const connections = Number(process.env.CONNECTIONS ?? 8);
