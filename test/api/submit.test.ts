@@ -53,6 +53,18 @@ test('a request is stored with its state, its job and nothing secret in clear', 
   expect(rows).toEqual([{ payload: { requestId: json.id } }]);
 });
 
+test('tokens that are longer, or more, than any client needs are refused, and nothing is stored', async () => {
+  const before = await rowsOf('requests');
+  const add = { ...rm, operators: undefined, bundles: [], overwrite_from_index: true };
+  const long = await post('add', { ...add, overwrite_from_index_token: `x:${'y'.repeat(65_536)}` });
+  expect(long.status).toBe(400);
+  const auth = Buffer.from('x:'.padEnd(40_000, 'y')).toString('base64');
+  const auths = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`reg${at}.io`, { auth: `${at}${auth}` }]));
+  const many = await post('regenerate-bundle', { from_bundle_image: 'reg.example.com/b:1', registry_auths: { auths } });
+  expect(many.status).toBe(400);
+  expect(await rowsOf('requests')).toEqual(before);
+});
+
 test('a batch with one bad member stores nothing at all', async () => {
   const before = [await rowsOf('requests'), await rowsOf('batches'), await rowsOf('pull_specs')];
   const bad = { ...rm, from_index: 'reg.example.com/never-seen' };
