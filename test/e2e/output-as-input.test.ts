@@ -57,7 +57,7 @@ describe.each<[string, (view: View) => string]>([
   ['tag', output],
   ['digest', byDigest],
 ])('each on the output of the one before, by its %s', (form, named) => {
-  test('fbc-operations, rm, add, add-deprecations', async () => {
+  test('fbc-operations, rm, add', async () => {
     const before = await here.photograph();
     const operator = await newOperator(here, `beacon-${form}`);
     const first = await ended('fbc-operations', { from_index: index(), fbc_fragment: await fragment(`chart-${form}`) });
@@ -77,24 +77,10 @@ describe.each<[string, (view: View) => string]>([
       expect(is.configs[`${name}/catalog.json`]).toBe(was.configs[`${name}/catalog.json`]);
     }
 
-    const fourth = await ended('add-deprecations', {
-      from_index: named(third),
-      operator_package: 'harbor-pilot',
-      deprecation_schema: JSON.stringify({
-        schema: 'olm.deprecations',
-        package: 'harbor-pilot',
-        entries: [{ reference: { schema: 'olm.package' }, message: 'old' }],
-      }),
-    });
-    expect(await databasePackages(fourth)).toEqual(await databasePackages(third));
-    expect(Object.keys((await imageOf(here, output(fourth))).configs)).toContain(
-      '_operator-deprecations-content/harbor-pilot/harbor-pilot.json',
-    );
-
     // Nobody else sees any of it.
     const after = await here.photograph();
     expect(after.branches).toEqual(before.branches);
-    const own = [first, second, third, fourth].flatMap(({ id }) => [
+    const own = [first, second, third].flatMap(({ id }) => [
       `indexwright/iib-build:${id}`,
       `indexwright/index-db:example-index-v4.19-${id}`,
     ]);
@@ -111,6 +97,22 @@ test('a build tag, the source of a merge, and an index by the digest it has and 
   const built = `${here.sandbox.at.registry}/indexwright/iib-build:chained`;
   const added = await ended('fbc-operations', { from_index: built, fbc_fragment: await fragment('sextant') });
   expect(await packagesOf(added)).toEqual(['harbor-pilot', 'sextant']);
+
+  const deprecated = await ended('add-deprecations', {
+    from_index: output(added),
+    operator_package: 'harbor-pilot',
+    deprecation_schema: JSON.stringify({
+      schema: 'olm.deprecations',
+      package: 'harbor-pilot',
+      entries: [{ reference: { schema: 'olm.package' }, message: 'old' }],
+    }),
+  });
+  expect(Object.keys((await imageOf(here, output(deprecated))).configs)).toEqual([
+    '_operator-deprecations-content/harbor-pilot/harbor-pilot.json',
+    'harbor-pilot/catalog.json',
+    'sextant/catalog.json',
+  ]);
+  expect(await databasePackages(deprecated)).toEqual(['harbor-pilot']);
 
   const merged = await ended('merge-index-image', { source_from_index: output(removed) });
   expect(await packagesOf(merged)).toEqual(['harbor-pilot']);
