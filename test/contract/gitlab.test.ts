@@ -45,9 +45,7 @@ async function testGitLab(env: Record<string, string>): Promise<Ran> {
 }
 
 /** In `make test` those that no other test of the imitation is like; the soak tries all. */
-const ONLY = SOAK
-  ? '.'
-  : 'opened at once|is guarded|reverted once|protected|push rule|statuses|404|hooks|ff, squash never';
+const ONLY = SOAK ? '.' : 'opened at once|is guarded|reverted once|protected|push rule|404|hooks';
 
 test('on the imitation every scenario passes, nothing differs, and no secret is recorded', {
   timeout: 600_000,
@@ -55,7 +53,7 @@ test('on the imitation every scenario passes, nothing differs, and no secret is 
   const hookUrl = `http://127.0.0.1:${await freePort()}/hook`;
   const ran = await testGitLab({ GITLAB_URL: gitlab.url, GITLAB_TOKEN: token, GITLAB_HOOK_URL: hookUrl, ONLY });
   const wanted = SCENARIOS.filter(({ name }) => new RegExp(ONLY).test(name));
-  expect(wanted.length).toBeGreaterThan(8);
+  expect(wanted.length).toBeGreaterThan(6);
   for (const { name } of wanted) {
     const outcome = name.includes('push rule') ? 'skipped: this GitLab has no push rules (404)' : 'passed';
     expect(ran.report).toContain(`- ${name}: ${outcome}\n`);
@@ -84,7 +82,7 @@ test('on the imitation every scenario passes, nothing differs, and no secret is 
   const mergeRequests = answers.filter(
     ({ call, status }) => call === 'GET /projects/:id/merge_requests/:n' && status === 200,
   );
-  expect(mergeRequests.length).toBeGreaterThan(5);
+  expect(mergeRequests.length).toBeGreaterThan(3);
   for (const { body } of mergeRequests) expect(readMergeRequestAnswer(body)).toHaveProperty('iid', 1);
   expect(scenarios.flatMap(({ hooks }) => hooks.map(({ event }) => event))).toContain('Merge Request Hook open');
 

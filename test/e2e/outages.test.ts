@@ -214,6 +214,8 @@ describe('a part stays away', () => {
 
   test('the registry goes away after the merge: has failed, the merge is reverted once, also by two workers', async () => {
     const { operator, bundle, before } = await prepare();
+    // Under the settings that leave the commits themselves on the branch; the soak tries all of them.
+    await w.gitlab('PUT', w.project(), Anything, { merge_method: 'ff', squash_option: 'never' });
     let gate = await gateAt(w.databaseUrl, 'publish', 'intent');
     const request = await w.add({ bundles: [bundle] });
     await gate.reached();
@@ -236,6 +238,7 @@ describe('a part stays away', () => {
     expect(newest?.title).toMatch(/^Revert "/);
     before.branches[branch] = newest?.id ?? '';
     await expectUndone(w, ended, /registry/, before);
+    await w.gitlab('PUT', w.project(), Anything, { merge_method: 'merge', squash_option: 'default_off' });
     const { branch: inBranch, artifact, image } = await operatorsOf(w);
     expect(inBranch).not.toContain(operator);
     expect({ artifact, image }).toEqual({ artifact: inBranch, image: inBranch });

@@ -14,8 +14,9 @@ import { SOAK } from '../support/soak.ts';
 const METHODS = ['merge', 'rebase_merge', 'ff'] as const;
 const SQUASHES = ['never', 'default_off', 'default_on', 'always'] as const;
 const ALL = METHODS.flatMap((method) => SQUASHES.map((squash) => [method, squash] as const));
-/** In `make test` both ends of each method; the soak tries all. */
-const TRIED = ALL.filter(([, squash]) => SOAK || squash === 'never' || squash === 'always');
+/** In `make test` one of each row of the page; the soak tries all. */
+const FEW = ['merge never', 'rebase_merge always', 'ff never', 'ff default_on'];
+const TRIED = ALL.filter((combination) => SOAK || FEW.includes(combination.join(' ')));
 
 const Commits = z.array(z.object({ id: z.string(), title: z.string(), parent_ids: z.array(z.string()) }));
 const Entries = z.array(z.object({ path: z.string(), id: z.string() }));
