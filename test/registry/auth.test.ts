@@ -114,3 +114,21 @@ test('children get a private directory that reads back the same', async () => {
   await remove();
   await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
 });
+
+test('null and "" are not set, as Go programs write them', () => {
+  const nothing = withAuths(noCredentials, null);
+  expect(nothing).toEqual(noCredentials);
+  const entries = {
+    'a.example.com': null,
+    'b.example.com': { auth: null, identitytoken: '', username: null, password: null, email: null },
+    'c.example.com': { auth: '', username: 'user', password: 'some-password' },
+    'd.example.com': { auth: Buffer.from('user:some-password').toString('base64'), identitytoken: null },
+  };
+  expect([...withAuths(noCredentials, entries).keys()]).toEqual(['c.example.com', 'd.example.com']);
+});
+
+test('a docker config whose auths are null has none', async () => {
+  const path = join(dir, 'null.json');
+  await writeFile(path, '{"auths":null,"credHelpers":null}');
+  expect(await readAuthFile(path)).toEqual(noCredentials);
+});

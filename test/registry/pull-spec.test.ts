@@ -50,11 +50,14 @@ test('name, digest and tag', () => {
 });
 
 const label = fc.stringMatching(/^[a-z0-9]{1,8}$/);
-const registry = fc.oneof(
-  fc.constant('localhost'),
-  fc.tuple(label, label).map(([a, b]) => `${a}.${b}`),
-  fc.tuple(label, fc.integer({ min: 1, max: 65535 })).map(([a, port]) => `${a}:${port}`),
-);
+const registry = fc
+  .oneof(
+    fc.constantFrom('localhost', '[::1]', '[fd00::5]:5000', '10.0.0.1:5000'),
+    fc.tuple(label, label).map(([a, b]) => `${a}.${b}`),
+    fc.tuple(label, fc.integer({ min: 1, max: 65535 })).map(([a, port]) => `${a}:${port}`),
+  )
+  // A host that ends in a number is an address or nothing.
+  .filter((host) => URL.canParse(`https://${host}`));
 const segment = fc.tuple(label, fc.constantFrom('.', '_', '__', '-', '--'), label).map((parts) => parts.join(''));
 const repository = fc.array(fc.oneof(label, segment), { minLength: 1, maxLength: 5 }).map((parts) => parts.join('/'));
 const tag = fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,30}$/);
@@ -82,4 +85,16 @@ test('any text is either read and printed the same or refused', () => {
       }
     }),
   );
+});
+
+test.each([
+  'a.example.com:65536',
+  '256.1.1.1',
+  '1.2.3.4.5',
+  'example.123',
+  'xn--a.example.com',
+  '[::1',
+  '[nonsense]:5000',
+])('a registry that no URL can name, %s', (host) => {
+  expect(() => parsePullSpec(`${host}/a/b:c`)).toThrow(expect.objectContaining({ code: 'pull_spec_invalid' }));
 });
