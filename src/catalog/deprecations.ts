@@ -19,7 +19,10 @@ export async function writeDeprecations(tree: CatalogTree, name: string, schema:
   assertPackageName(name);
   let blob: unknown;
   try {
-    blob = JSON.parse(schema);
+    blob = JSON.parse(schema, (_, value: unknown) => {
+      if (typeof value === 'number' && !Number.isFinite(value)) throw new SyntaxError('a number is too large');
+      return value;
+    });
   } catch (cause) {
     throw new Failure('catalog_invalid', 'The deprecation schema is not valid JSON', { cause });
   }

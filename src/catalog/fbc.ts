@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { essentialsOf, jsonCatalog } from './documents.ts';
 import { goList, goStruct, goText } from './go-json.ts';
 
 /** `olm.package` (opm-and-index-db.md §4.1). */
@@ -54,15 +53,6 @@ const KNOWN = new Set(['olm.package', 'olm.channel', 'olm.bundle', 'olm.deprecat
 export function blobOf(essentials: unknown): FbcBlob {
   const { schema } = FbcOther.parse(essentials);
   return (KNOWN.has(schema) ? Known : FbcOther).parse(essentials);
-}
-
-/**
- * The blobs of JSON documents that opm has written.
- *
- * @throws SyntaxError, ZodError when it has not
- */
-export function parseRendered(text: string): FbcBlob[] {
-  return [...jsonCatalog(text)].map((document) => blobOf(essentialsOf(document)));
 }
 
 export const isPackage = (blob: FbcBlob): blob is FbcPackage => blob.schema === 'olm.package';

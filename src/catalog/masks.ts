@@ -9,14 +9,16 @@ export type Mask = Readonly<Record<KnownSchema, string>>;
 
 /**
  * Other names for opm's schemas: `opm render` leaves fields out that it does not know, in documents of its own schemas,
- * and hands through whole what it does not know at all. A name is as long as the one it stands for, and has its dot at
- * the same place, so a text means the same in YAML, mistakes and columns included.
+ * and hands through whole what it does not know at all. A name is as long as the one it stands for and begins as it does,
+ * so a text means the same in YAML, mistakes and columns included, and opm sorts the two in the same way.
  *
  * @param text what may not contain any of the names
  */
 export function maskFor(text: string): Mask {
   for (;;) {
-    const mask = Object.fromEntries(KNOWN.map((schema) => [schema, `z${letters(2)}.${letters(schema.length - 4)}`]));
+    const mask = Object.fromEntries(
+      KNOWN.map((schema) => [schema, schema.slice(0, KEPT) + letters(schema.length - KEPT)]),
+    );
     if (!Object.values(mask).some((name) => text.includes(name))) return mask as Mask;
   }
 }
@@ -50,6 +52,9 @@ export function knownSchemaOf(schema: string, mask: Mask): KnownSchema | 'escape
 }
 
 const FIRST = ['schema', 'name', 'package'];
+
+/** `olm.`, and the letter in which the names differ. */
+const KEPT = 5;
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 

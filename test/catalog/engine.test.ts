@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { IndexDbEngine } from '../../src/catalog/engine.ts';
-import { parseRendered } from '../../src/catalog/fbc.ts';
 import {
   bundlesIn,
   channelHeadsIn,
@@ -16,7 +15,7 @@ import type { Opm } from '../../src/catalog/opm.ts';
 import { render } from '../../src/catalog/opm-commands.ts';
 import { wholeDatabaseEngine } from '../../src/catalog/whole-database.ts';
 import type { ErrorCode } from '../../src/errors/policy.ts';
-import { OPMS, openWorld, opmNamed, type World } from './world.ts';
+import { OPMS, openWorld, opmNamed, parseRendered, type World } from './world.ts';
 
 let world: World;
 /** Pull spec by digest of an example: `spec('lighthouse', '1.0.0')`. */

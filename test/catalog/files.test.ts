@@ -359,7 +359,9 @@ describe('whole packages', () => {
     await put({ 'configs/_operator-deprecations-content/lamp/old.yaml': 'schema: olm.deprecations\npackage: lamp\n' });
     await writeDeprecations(tree, 'lamp', '{"schema":"olm.deprecations","package":"lamp","entries":[]}');
     expect(await files()).toEqual(['_operator-deprecations-content/lamp/lamp.json']);
-    await expect(writeDeprecations(tree, 'lamp', '{')).rejects.toMatchObject({ code: 'catalog_invalid' });
+    for (const broken of ['{', '{"schema":"olm.deprecations","package":"lamp","x":1e400}']) {
+      await expect(writeDeprecations(tree, 'lamp', broken)).rejects.toMatchObject({ code: 'catalog_invalid' });
+    }
   });
 });
 

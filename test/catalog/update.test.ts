@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assertNoSubstitutionCycle } from '../../src/bundle/substitutions.ts';
 import type { IndexDbEngine } from '../../src/catalog/engine.ts';
-import { parseRendered } from '../../src/catalog/fbc.ts';
 import { bundlesIn, emptyIndexDb, packagesIn, substitutionsIn } from '../../src/catalog/index-db.ts';
 import { packageModels } from '../../src/catalog/model.ts';
 import type { Opm } from '../../src/catalog/opm.ts';
@@ -16,6 +15,7 @@ import {
   OPMS,
   openWorld,
   opmNamed,
+  parseRendered,
   REAL_BUNDLES,
   readerOf,
   realBundlesAreThere,

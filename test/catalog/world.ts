@@ -4,6 +4,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { essentialsOf, jsonCatalog } from '../../src/catalog/documents.ts';
+import { blobOf, type FbcBlob } from '../../src/catalog/fbc.ts';
 import { isPackageName } from '../../src/catalog/names.ts';
 import { type Opm, opmFor } from '../../src/catalog/opm.ts';
 import type { OpmSurroundings } from '../../src/catalog/opm-commands.ts';
@@ -78,6 +80,11 @@ async function folderOf(dir: string, packageName: string, version: string): Prom
 /** A reader on the older opm, or on another one. */
 export async function readerOf(name: string = OPMS[0], around: OpmSurroundings = {}): Promise<CatalogReader> {
   return createCatalogReader(await opmNamed(name), around);
+}
+
+/** The blobs of JSON documents that opm has written. */
+export function parseRendered(text: string): FbcBlob[] {
+  return [...jsonCatalog(text)].map((document) => blobOf(essentialsOf(document)));
 }
 
 /** A catalog that is wholly on disk. */
