@@ -202,7 +202,10 @@ export function createCatalogReader(opm: Opm, around: OpmSurroundings): CatalogR
 
 /** The refusal of text in another encoding, by the file's name as the user has it. */
 export function notUtf8(shown: string): Failure {
-  return new Failure('catalog_invalid', `The catalog file ${shown} is not UTF-8 text; save it as UTF-8`);
+  return new Failure(
+    'catalog_invalid',
+    `The catalog file ${shown} is not valid: it is not UTF-8 text; save it as UTF-8`,
+  );
 }
 
 /** undefined when opm has to say what is wrong. */

@@ -40,7 +40,7 @@ async function bring(at: string): Promise<Outcome> {
 
 /** Refusals of ours that docs/catalog-repository.md names; opm takes these. */
 const BY_RULE = [
-  /^The catalog file gadget\/.+ is not UTF-8 text; save it as UTF-8$/,
+  /^The catalog file gadget\/.+ is not valid: it is not UTF-8 text; save it as UTF-8$/,
   /^Empty YAML file found: gadget\/.+$/,
   /^The fragment's folder gadget defines no package$/,
 ];

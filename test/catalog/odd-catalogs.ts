@@ -119,7 +119,7 @@ export const FAULTS: OddCatalog[] = [
   {
     name: 'a byte of Latin-1',
     files: { 'catalog.yaml': latin1(yaml(`${PACKAGE}description: caf\xe9\n`, channel(), bundle())) },
-    outcome: /^The catalog file gadget\/catalog\.yaml is not UTF-8 text; save it as UTF-8$/,
+    outcome: /^The catalog file gadget\/catalog\.yaml is not valid: it is not UTF-8 text; save it as UTF-8$/,
   },
   {
     name: 'files of one stem',
@@ -278,7 +278,7 @@ export const KIN: OddCatalog[] = [
   {
     name: 'UTF-16',
     files: { 'catalog.yaml': Buffer.from(BOM + sound, 'utf16le') },
-    outcome: /^The catalog file gadget\/catalog\.yaml is not UTF-8 text/,
+    outcome: /^The catalog file gadget\/catalog\.yaml is not valid: it is not UTF-8 text/,
   },
   {
     name: 'Latin-1 in JSON, which opm would rewrite',
@@ -287,7 +287,7 @@ export const KIN: OddCatalog[] = [
         [{ ...PACKAGE_JSON, description: 'caf\xe9' }, channelJson({}), BUNDLE_JSON].map(json).join('\n'),
       ),
     },
-    outcome: /^The catalog file gadget\/catalog\.json is not UTF-8 text/,
+    outcome: /^The catalog file gadget\/catalog\.json is not valid: it is not UTF-8 text/,
   },
   {
     name: 'infinity',
