@@ -13,16 +13,16 @@ const SQLITE: Readonly<Record<number, string>> = { 7: 'ENOMEM', 13: 'ENOSPC' };
 
 /**
  * The same in the words of programs, by line: git's are those of strerror(3), those of Go programs name the call before.
- * What a server said does not count: git puts `remote:` before it, and in what Go programs quote no call of ours stands
- * before it. A lack of memory is left out where a program runs under a limit of its own (opm).
+ * What a server said does not count: git's lines about it have the word `remote`, and in what Go programs quote no call
+ * of ours stands before it. A lack of memory is left out where a program runs under a limit of its own (opm).
  */
 const WORDS: readonly (readonly [RegExp, string])[] = [
-  [/^(?!remote:).*(?:: |: .*)No space left on device/, 'ENOSPC'],
-  [/^(?!remote:).*: Disk quota exceeded/, 'EDQUOT'],
-  [/^(?!remote:).*: Too many open files in system/, 'ENFILE'],
-  [/^(?!remote:).*: Too many open files/, 'EMFILE'],
-  [/^(?!remote:).*(?:fork|thread|exec).*: Resource temporarily unavailable/, 'EAGAIN'],
-  [/^(?!remote:)fatal: .*(?:Cannot allocate memory|Out of memory)/, 'ENOMEM'],
+  [/^(?!.*\bremote\b).*: .*No space left on device/, 'ENOSPC'],
+  [/^(?!.*\bremote\b).*: Disk quota exceeded/, 'EDQUOT'],
+  [/^(?!.*\bremote\b).*: Too many open files in system/, 'ENFILE'],
+  [/^(?!.*\bremote\b).*: Too many open files/, 'EMFILE'],
+  [/^(?!.*\bremote\b).*(?:fork|thread|exec).*: Resource temporarily unavailable/, 'EAGAIN'],
+  [/^(?!.*\bremote\b)fatal: .*(?:Cannot allocate memory|Out of memory)/, 'ENOMEM'],
   [
     /\b(?:write|mkdir|open|create|copy_file_range|fsync|truncate|rename|link|symlink) [^\s:]+: no space left on device/,
     'ENOSPC',

@@ -87,9 +87,9 @@ export function secretsParent(): string {
     try {
       accessSync(folder, constants.W_OK);
       mkdirSync(parent, { recursive: true, mode: 0o700 });
-      const { uid, mode } = lstatSync(parent);
+      const found = lstatSync(parent);
       // Anybody may make this name before us.
-      if (lstatSync(parent).isDirectory() && uid === user && (mode & 0o077) === 0) return parent;
+      if (found.isDirectory() && found.uid === user && (found.mode & 0o077) === 0) return parent;
     } catch (thrown) {
       if (folder === tmpdir()) throw thrown;
     }

@@ -91,6 +91,7 @@ describe('in the words of programs', () => {
 
   test.each([
     'remote: fatal: write error: No space left on device\nfatal: the remote end hung up unexpectedly',
+    'error: remote unpack failed: unable to write: No space left on device',
     'remote: error: cannot fork() for x: Resource temporarily unavailable',
     'writing blob: uploading layer: received unexpected HTTP status: 507 Insufficient Storage',
     'unknown: no space left on device',
