@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster test-gitlab lint sandbox bench bench-api bench-cluster soak setup setup-demo conformance image test-image
+.PHONY: demo test test-cluster test-gitlab lint sandbox bench bench-api bench-hostile bench-cluster soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 IMAGE ?= localhost/indexwright:latest
@@ -48,6 +48,9 @@ bench: setup ## speed as ratios against named baselines
 
 bench-api: node_modules/.installed ## the API alone with a million stored requests, some four minutes; REQUESTS, SECONDS, CONNECTIONS, ONLY
 	@npm exec -- node bench/api/run.ts
+
+bench-hostile: node_modules/.installed ## what hostile bodies cost the api: outcome, time, memory, and what others wait; ONLY
+	@npm exec -- node bench/hostile-api.ts
 
 bench-cluster: setup ## from the end of a PipelineRun to the request's next step, on a real cluster, some four minutes; RUNS
 	@scripts/tools.sh cluster
