@@ -7,7 +7,7 @@ import { claimOnce, keepAnswer, type Once, onceOf } from '../db/idempotency.ts';
 import type { StoredRequest } from '../db/requests.ts';
 import { INITIATED, type Submission, sealSubmission, storeSubmissions } from '../db/submission.ts';
 import { assertAllowed } from '../registry/hops.ts';
-import { outputsTagged } from '../registry/output.ts';
+import { outputNamed, outputsTagged } from '../registry/output.ts';
 import { isPullSpec, nameOf } from '../registry/pull-spec.ts';
 import { type BatchRoute, checkBatch, type Submitted } from '../requests/batches.ts';
 import { isObject, type JsonObject, refuse } from '../requests/checks.ts';
@@ -130,11 +130,14 @@ function callerOf({ config }: Service, user: string | null): Caller {
 }
 
 /**
- * Whether the index is in the configuration. What is no pull spec names none; where the configured catalogs cannot be
+ * Whether the index is in the configuration, or the output of a request, which may be. What is no pull spec names none; where the configured catalogs cannot be
  * read, the worker tells, which checks the same.
  */
 function manages(config: Config, spec: string): boolean {
   try {
+    const { output, publicOutput = output } = config.registry;
+    const made = outputNamed(config.registry, 1);
+    if ([made, made.replace(output, publicOutput)].map(nameOf).includes(nameOf(spec))) return true;
     catalogOf(config, nameOf(spec), spec);
     return true;
   } catch {

@@ -117,6 +117,13 @@ describe('build tags', () => {
     }
   });
 
+  test('the output of a request stands for the index it is a version of', async () => {
+    const json = { ...block, operators: ['a'], build_tags: ['13'] };
+    for (const from_index of ['reg.example.com/iib-build:5', `${INDEX}@sha256:${'0'.repeat(64)}`]) {
+      expect((await post('rm', { ...json, from_index })).status).toBe(400);
+    }
+  });
+
   test('a request that can never write them gets the answer of IIB', async () => {
     const json = { from_index: 'elsewhere.example.com/index:v1', binary_image: 'scratch', operators: ['a'] };
     expect((await post('rm', { ...json, build_tags: ['13', 'é'], add_arches: ['sparc'] })).status).toBe(201);
