@@ -143,6 +143,18 @@ describe('a value', () => {
     expect(set('m: &a\n  x: e1\no: *a\n', ['m'], '.')).toBe('m: "."\no:\n  x: "e1"\n');
   });
 
+  test('beside numbers of every form: they keep their text, and printed anew their value', () => {
+    const numbers = 'm: [9007199254740993, 18446744073709551615, 1.10, 0o644, 1_000, 1e3, e23, .]\n';
+    expect(set(`${numbers}a: x\n`, ['a'], 'z')).toBe(`${numbers}a: z\n`);
+    const anew = set(`${numbers}a: &a x\nb: *a\n`, ['a'], 'z');
+    expect(anew.startsWith(numbers)).toBe(false);
+    expect(openYaml(anew).documents[0]?.value).toEqual({
+      m: [9007199254740993n, 18446744073709551615n, 1.1, 420, 1000, 1000, 'e23', '.'],
+      a: 'z',
+      b: 'x',
+    });
+  });
+
   test('with white space that is none to YAML', () => {
     expect(set('a: 1\n', ['b'], '\u00a0')).toBe('a: 1\nb: \u00a0\n');
   });
