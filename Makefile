@@ -1,5 +1,5 @@
 # Every target does the set-up it needs and says nothing when there is nothing to do.
-.PHONY: demo test test-cluster test-gitlab lint sandbox bench bench-api bench-hostile bench-cluster soak setup setup-demo conformance image test-image
+.PHONY: demo test test-cluster test-gitlab lint sandbox bench bench-api bench-hostile bench-cluster bench-fragment soak setup setup-demo conformance image test-image
 SHELL := /bin/bash
 SANDBOX := $(or $(DIR),.sandbox)
 IMAGE ?= localhost/indexwright:latest
@@ -55,6 +55,9 @@ bench-hostile: node_modules/.installed ## what hostile bodies cost the api: outc
 bench-cluster: setup ## from the end of a PipelineRun to the request's next step, on a real cluster, some four minutes; RUNS
 	@scripts/tools.sh cluster
 	@npm exec -- node bench/pipeline-end.ts
+
+bench-fragment: setup ## the longest turn of the event loop while a fragment of 20 MB is read; MEGABYTES
+	@npm exec -- node bench/fragment.ts
 
 conformance: setup ## SCENARIOS=DIR: answers recorded from IIB against ours
 	@npm exec -- node scripts/conformance.ts $(SCENARIOS)

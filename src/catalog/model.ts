@@ -58,11 +58,6 @@ export function packageModels(blobs: readonly FbcBlob[]): PackageModel[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** All images of a package, sorted, each once. */
-export function imagesIn(model: PackageModel): string[] {
-  return [...new Set([...model.bundles.values()].map((bundle) => bundle.image))].filter((image) => image !== '').sort();
-}
-
 function channelModel(entries: readonly FbcEntry[]): ChannelModel {
   const below = new Set(entries.flatMap((entry) => [entry.replaces, ...entry.skips]));
   return {

@@ -73,6 +73,10 @@ export function createCatalogReader(opm: Opm, around: OpmSurroundings): CatalogR
     const output = join(await mkdtemp(join(around.scratch ?? tmpdir(), 'rendered-')), 'catalog.json');
     try {
       await renderTo(opm, input, output, around);
+      // Aliases make much of little: what counts is what they stand for.
+      if ((await stat(output)).size > LARGEST) {
+        throw new Failure('catalog_invalid', `The catalog file ${shown} expands to more than ${LARGEST} bytes`);
+      }
       return await use(output);
     } catch (thrown) {
       if (!(thrown instanceof Failure) || thrown.code !== 'opm_refused') throw thrown;

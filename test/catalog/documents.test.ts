@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { jsonDocuments } from '../../src/catalog/documents.ts';
 import { jsonText } from '../../src/catalog/json-rules.ts';
+import { packageModels } from '../../src/catalog/model.ts';
+import { parseRendered } from './world.ts';
 
 const anyDocument = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }));
 
@@ -43,4 +45,35 @@ describe('concatenated JSON documents', () => {
       Array(2).fill(jsonText([blob]).length - 1),
     );
   });
+});
+
+test('documents become a model of their packages', () => {
+  const [model] = packageModels(
+    parseRendered(
+      jsonText([
+        { schema: 'olm.package', name: 'p', defaultChannel: 'stable' },
+        {
+          schema: 'olm.channel',
+          package: 'p',
+          name: 'stable',
+          entries: [{ name: 'p.v1' }, { name: 'p.v2', replaces: 'p.v1', skips: ['p.v0'], skipRange: null }],
+        },
+        {
+          schema: 'olm.bundle',
+          package: 'p',
+          name: 'p.v2',
+          image: 'example.com/p@sha256:02',
+          properties: [{ type: 'olm.package', value: { packageName: 'p', version: '2.0.0' } }],
+        },
+        {
+          schema: 'olm.deprecations',
+          package: 'p',
+          entries: [{ reference: { schema: 'olm.package', name: null }, message: 'old' }],
+        },
+      ]),
+    ),
+  );
+  expect(model?.channels.get('stable')).toMatchObject({ heads: ['p.v2'] });
+  expect(model?.bundles.get('p.v2')).toMatchObject({ version: '2.0.0', image: 'example.com/p@sha256:02' });
+  expect([...(model?.deprecated ?? [])]).toEqual(['olm.package']);
 });

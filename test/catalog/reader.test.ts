@@ -36,6 +36,16 @@ async function bring(opm: Opm, tree: CatalogTree): Promise<void> {
   await validatePackages(opm, tree, ['gadget'], {}, Object.values(foldersOfFragment(fragment, 'gadget')));
 }
 
+test.runIf(SOAK)('a file whose aliases stand for too much is refused for that', { timeout: 600_000 }, async () => {
+  const tree = directoryTree(join(dir, 'configs'), await readerOf(OPMS[0], { scratch: dir }));
+  const text = `schema: custom\na: &a ${'x'.repeat(1_000_000)}\nb: [${Array(300).fill('*a').join(', ')}]\n`;
+  await put(below('fragment/gadget', { 'catalog.yaml': text }));
+  await expect(replacePackage(tree, 'gadget', join(dir, 'fragment'))).rejects.toMatchObject({
+    code: 'catalog_invalid',
+    message: 'The catalog file gadget/catalog.yaml expands to more than 268435456 bytes',
+  });
+});
+
 describe.each(OPMS)('a fragment is what %s reads', (name) => {
   test.each([...FAULTS, ...(SOAK || name === OPMS[0] ? KIN : [])].map((odd) => [odd.name, odd] as const))(
     '%s',
