@@ -32,6 +32,8 @@ const AUTHOR = { name: 'Indexwright', email: 'indexwright@localhost' };
 interface Shelf {
   workspace: Workspace;
   destination: Destination;
+  /** Whether the workspace has the catalog that is to be changed: the branch's, or that of an image. */
+  started: boolean;
 }
 
 interface Made {
@@ -65,10 +67,12 @@ export async function prepareDelivery(
     shelf ??= {
       destination,
       workspace: await tools.openWorkspace(destination.catalog, destination.branch, join(dir, 'catalog'), signal),
+      started: false,
     };
-    if (destination.content !== undefined && shelf.workspace.head() === shelf.workspace.base) {
+    if (destination.content !== undefined && !shelf.started) {
       await startFrom(destination.content, shelf.workspace, serviceRegistry, signal);
     }
+    shelf.started = true;
     const agrees =
       shelf.destination.catalog.repository === destination.catalog.repository &&
       shelf.destination.branch === destination.branch &&
