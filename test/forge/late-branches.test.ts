@@ -1,4 +1,7 @@
+import pLimit from 'p-limit';
 import { describe, expect, test } from 'vitest';
+import { patiently } from '../../src/errors/retry.ts';
+import { SOAK } from '../support/soak.ts';
 import { gitlabWorld, proposal, SOURCE, TARGET } from './gitlab-world.ts';
 
 /**
@@ -96,4 +99,35 @@ test('commits_status of a branch that is there is waited out', async () => {
   const seen = gitlab.faults.call({ method: 'GET', path: /merge_requests\/1$/, delay: 0 });
   expect(await merge()).toBe(await forge.branchTip(TARGET, signal));
   expect(seen.hits).toBe(1);
+});
+
+const MANY = SOAK ? 200 : 6;
+const LATEST = SOAK ? 60_000 : 1500;
+
+test(`${MANY} branches that are known at random moments: each gets one merge request, and goes`, {
+  timeout: 900_000,
+}, async () => {
+  const options = { pushDelay: { from: 0, to: LATEST, seed: 5 } };
+  const { gitlab, forge, signal, changed, human } = await gitlabWorld({}, options);
+  const workspace = await changed();
+  const patience = { total: 300_000, first: 250, longest: 5000 };
+  const patient = <T>(work: () => Promise<T>) => patiently(patience, signal, work);
+  const waited: string[] = [];
+  const propose = async (sourceBranch: string) => {
+    await patient(() => workspace.push(sourceBranch, signal));
+    const onWaiting = () => waited.push(sourceBranch);
+    const wanted = { ...proposal(workspace), sourceBranch, within: 300_000, onWaiting };
+    const mr = await patient(() => forge.openMergeRequest(wanted, signal));
+    await patient(() => forge.closeMergeRequest(mr.iid, signal));
+    await patient(() => forge.deleteBranch(sourceBranch, signal));
+    return mr.iid;
+  };
+  const atOnce = pLimit(40);
+  const names = Array.from({ length: MANY }, (_, at) => `iib-request-${at}-v4.19`);
+  const iids = await Promise.all(names.map((name) => atOnce(() => propose(name))));
+  expect(iids.toSorted((one, other) => one - other)).toEqual(names.map((_, at) => at + 1));
+  expect(waited.length).toBeGreaterThan(0);
+  await gitlab.settled();
+  const left = (await human('GET', '/repository/branches?per_page=100')) as { name: string }[];
+  expect(left.map(({ name }) => name)).toEqual([TARGET]);
 });
