@@ -90,7 +90,7 @@ const Registry = z.strictObject({
   insecure: z.array(z.string()).default([]),
   /** What clients may name images of: registries, or `registry/path` with all below it; everything when absent. */
   allowed: z.array(RegistryPrefix).optional(),
-  /** Hosts that may be at private addresses: `host`, `host:port` or `*.domain`; configured registries may be anyway. */
+  /** Hosts that may be at any address, also where a registry names them: `host`, `host:port` or `*.domain`; configured registries may be anyway. */
   privateHosts: z.array(z.string().regex(/^[^\s/@]+$/)).default([]),
   /** Bytes per second that a registry must move, on average over `deadlines.call`. */
   minimumRate: z.number().int().positive().default(1024),

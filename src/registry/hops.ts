@@ -57,6 +57,8 @@ export function originOf(registry: string, insecure: readonly string[], rules: R
 
 /** Where calls on behalf of a registry may lead: it and what it names itself are trusted differently. */
 export function reachOf(origin: Origin, url: URL, insecure: readonly string[], rules: RegistryRules): Reach {
+  // Installations read bundles from registries of their own network: the registry that a client names may be there.
+  if (!origin.trusted && url.host === origin.base.host) return 'private';
   if (url.hostname === origin.base.hostname) return origin.trusted ? 'any' : 'public';
   const named = names(insecure, url) || (rules.trusted !== 'all' && names(rules.trusted, url));
   if (named) return 'any';

@@ -70,8 +70,8 @@ describe('where a registry may lead', () => {
   const reach = (registry: string, url: string, insecure: string[] = []) =>
     reachOf(originOf(registry, insecure, rules), new URL(url), insecure, rules);
 
-  test('strangers to public addresses, ours to private ones, and what the configuration names anywhere', () => {
-    expect(reach('evil.example.com', 'https://evil.example.com/v2/')).toBe('public');
+  test('strangers send us to public addresses, ours to private ones, and what the configuration names is anywhere', () => {
+    expect(reach('evil.example.com', 'https://evil.example.com/v2/')).toBe('private');
     expect(reach('evil.example.com', 'https://evil.example.com:9000/t')).toBe('public');
     expect(reach('evil.example.com', 'https://else.example.com/t')).toBe('public');
     expect(reach('evil.example.com', 'https://a.corp.example.com/t')).toBe('any');
@@ -80,7 +80,8 @@ describe('where a registry may lead', () => {
     expect(reach('ours.example.com', 'https://ours.example.com/v2/')).toBe('any');
     expect(reach('ours.example.com', 'https://sso.example.com/t')).toBe('private');
     expect(reach('port.example.com:8443', 'https://port.example.com:8443/')).toBe('any');
-    expect(reach('port.example.com', 'https://port.example.com/')).toBe('public');
+    expect(reach('port.example.com', 'https://port.example.com/')).toBe('private');
+    expect(reach('port.example.com', 'https://port.example.com:9000/')).toBe('public');
     expect(reach('10.0.0.1:5000', 'http://10.0.0.1:6000/t', ['10.0.0.1:5000'])).toBe('any');
   });
 
