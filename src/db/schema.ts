@@ -103,7 +103,11 @@ export const deliverySteps = pgTable(
     endedAt: instant('ended_at'),
     undoneAt: instant('undone_at'),
   },
-  (t) => [primaryKey({ columns: [t.deliveryId, t.seq] })],
+  (t) => [
+    primaryKey({ columns: [t.deliveryId, t.seq] }),
+    // By the image's digest: what made an image that a client names as `from_index`.
+    index('delivery_steps_staged').on(sql`(${t.outcome} ->> 'digest')`).where(sql`${t.name} = 'stage'`),
+  ],
 );
 
 export const requests = pgTable(

@@ -1,0 +1,1 @@
+CREATE INDEX "delivery_steps_staged" ON "delivery_steps" USING btree (("outcome" ->> 'digest')) WHERE "delivery_steps"."name" = 'stage';
