@@ -1,7 +1,11 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isSeq, parseAllDocuments, type YAMLMap } from 'yaml';
+import { z } from 'zod';
+import { Failure } from '../errors/failure.ts';
+import { patiently } from '../errors/retry.ts';
 import { pushBranchContent } from '../onboarding/branch.ts';
+import { restClient } from './rest.ts';
 
 /** The catalog branch whose pipeline is changed, and who pushes the commit. */
 export interface PipelineChange {
@@ -24,13 +28,18 @@ export function breakPipeline(change: PipelineChange): Promise<void> {
   });
 }
 
-/** Changes the PipelineRun templates of a catalog branch by a commit. @param edit changes the document it is given */
+/**
+ * Changes the PipelineRun templates of a catalog branch by a commit, and waits until GitLab shows it.
+ *
+ * @param edit changes the document it is given
+ * @throws Failure `gitlab_unavailable` when GitLab does not show it within a minute and a half
+ */
 export async function changePipeline(
   { catalogRepoUrl, branch, token }: PipelineChange,
   message: string,
   edit: (run: Document) => void,
 ): Promise<void> {
-  await pushBranchContent(catalogRepoUrl, {
+  const commit = await pushBranchContent(catalogRepoUrl, {
     branch,
     token,
     message,
@@ -42,6 +51,18 @@ export async function changePipeline(
         await writeFile(file, documents.map(String).join('---\n'));
       }
     },
+  });
+  await shown({ catalogRepoUrl, branch, token }, commit);
+}
+
+/** GitLab's REST API shows a push some time after git has taken it: who looks at once sees the branch as it was. */
+async function shown({ catalogRepoUrl, branch, token }: PipelineChange, commit: string): Promise<void> {
+  const { origin, pathname } = new URL(catalogRepoUrl);
+  const gitlab = restClient(`${origin}/api/v4`, { 'private-token': token });
+  const path = `/projects/${encodeURIComponent(pathname.slice(1))}/repository/branches/${encodeURIComponent(branch)}`;
+  await patiently({ total: 90_000, first: 50, longest: 500 }, new AbortController().signal, async () => {
+    const { commit: tip } = await gitlab('GET', path, z.object({ commit: z.object({ id: z.string() }) }));
+    if (tip.id !== commit) throw new Failure('gitlab_unavailable', `GitLab does not show the push to ${branch} yet`);
   });
 }
 
