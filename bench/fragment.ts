@@ -14,6 +14,11 @@ import type { CatalogTree } from '../src/catalog/tree.ts';
 import { readPackages } from '../src/catalog/update.ts';
 import { validatePackages } from '../src/catalog/validate.ts';
 
+if (process.argv.includes('--help')) {
+  process.stdout.write('usage: node bench/fragment.ts\n\nMEGABYTES of the fragment, 20 by default.\n');
+  process.exit(0);
+}
+
 const megabytes = Number(process.env.MEGABYTES ?? 20);
 const dir = await mkdtemp(join(tmpdir(), 'indexwright-bench-'));
 try {
