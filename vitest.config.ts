@@ -26,10 +26,11 @@ export default defineConfig({
     // One more than the two cores of a small machine: end-to-end tests spend part of their time waiting for others.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    testTimeout: 60_000,
+    // These only end a test that hangs: how long a test takes on a busy machine decides nothing.
+    testTimeout: 180_000,
     // One second, as vitest has it, is little for a busy machine; what is awaited comes at once as a rule.
     expect: { poll: { timeout: 20_000 } },
-    hookTimeout: 120_000,
+    hookTimeout: 180_000,
     reporters: ['default'],
   },
 });
