@@ -20,8 +20,11 @@ test('a merge request is opened once and found again', async () => {
   ]);
 });
 
+/** The first creation must find the branch: the fault is for one call. */
+const AT_ONCE = { pushDelay: { from: 0, to: 0, seed: 1 } };
+
 test.each([502, 'drop'] as const)('one whose creation is answered with %s is not opened twice', async (answer) => {
-  const { gitlab, forge, signal, pushed, openMergeRequests } = await gitlabWorld();
+  const { gitlab, forge, signal, pushed, openMergeRequests } = await gitlabWorld({}, AT_ONCE);
   const workspace = await pushed();
   gitlab.faults.call({
     method: 'POST',
@@ -34,7 +37,7 @@ test.each([502, 'drop'] as const)('one whose creation is answered with %s is not
 });
 
 test('one that somebody opens at the same moment is adopted', async () => {
-  const { gitlab, forge, signal, pushed, human, openMergeRequests } = await gitlabWorld();
+  const { gitlab, forge, signal, pushed, human, openMergeRequests } = await gitlabWorld({}, AT_ONCE);
   const workspace = await pushed();
   const asked = gitlab.faults.call({ method: 'POST', path: /merge_requests$/, delay: 300 });
   const opening = forge.openMergeRequest(proposal(workspace), signal);
