@@ -98,7 +98,7 @@ test('description and notes', async () => {
 });
 
 test('statuses of a commit, on all pages', async () => {
-  const { forge, signal, pushed, human } = await gitlabWorld();
+  const { forge, signal, pushed, human } = await gitlabWorld({}, AT_ONCE);
   const workspace = await pushed();
   for (let at = 0; at < 25; at++) {
     await human('POST', `/statuses/${workspace.head()}`, { state: 'pending', name: `task-${at}`, ref: SOURCE });
