@@ -36,7 +36,8 @@ async function proposed(method: (typeof METHODS)[number], squash: (typeof SQUASH
   const { iid } = await forge.openMergeRequest(proposal(workspace), signal);
   const log = createLog('silent', 'test');
   const told = async () => {};
-  const outside = { forge, signal, log, note: told, report: told, deadlines: { merge: 60_000 } };
+  const deadlines = { merge: 60_000, patience: 60_000 };
+  const outside = { plan: { sourceBranch: SOURCE }, forge, signal, log, note: told, report: told, deadlines };
   const commits = async () => Commits.parse(await human('GET', `/repository/commits?ref_name=${TARGET}&per_page=50`));
   const before = new Set((await commits()).map(({ id }) => id));
   return {
