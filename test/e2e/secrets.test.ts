@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { breakPipeline } from '../../src/sandbox/break-pipeline.ts';
 import { type RunningRegistry, startRegistry } from '../../src/sandbox/registry.ts';
 import { type Gate, startGate, withoutMounting } from '../registry/gate.ts';
@@ -199,7 +201,9 @@ describe('a secret', { timeout: 120_000 }, () => {
       layout.path('registry', 'storage'),
       ...temporaryFolders(),
     ];
-    look('the log of Postgres', readFileSync(layout.path('postgres', 'postgres.log'), 'utf8'));
+    // The server may run elsewhere than in the sandbox: its user must be able to go there.
+    const [server] = await w.query('show data_directory', z.object({ data_directory: z.string() }));
+    look('the log of Postgres', readFileSync(resolve(server?.data_directory ?? '', '../postgres.log'), 'utf8'));
     for (const { path, secrets } of filesWithSecrets(search, folders)) traces.add(`${path}: ${secrets}`);
     expect([...traces]).toEqual([]);
   });
