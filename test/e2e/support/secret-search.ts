@@ -35,17 +35,31 @@ export interface FileTrace {
   folder: number;
 }
 
-/** Files below some folders that hold a secret; what goes while we look is not there. Links are not followed. */
-export function filesWithSecrets(search: SecretSearch, folders: readonly string[]): FileTrace[] {
+/** Folders that a server makes for its data among the temporary ones: what it holds is read through its tables. */
+const OF_POSTGRES = /^indexwright-postgres-/;
+
+/** What a search has found in files, by their stamps: for one that looks at the same files again and again. */
+export type Searched = Map<string, string[]>;
+
+/**
+ * Files below some folders that hold a secret; what goes while we look is not there. Links are not followed.
+ *
+ * @param searched files that have not changed since they were put here are not read again
+ */
+export function filesWithSecrets(
+  search: SecretSearch,
+  folders: readonly string[],
+  searched: Searched = new Map(),
+): FileTrace[] {
   return folders.flatMap((folder) => {
     const mode = modeOf(folder);
     if (mode === undefined) return [];
     return entriesOf(folder).flatMap((entry): FileTrace[] => {
       const path = join(folder, entry.name);
-      if (entry.isDirectory()) return filesWithSecrets(search, [path]);
-      const file = entry.isFile() ? contentOf(path) : undefined;
-      const secrets = file === undefined ? [] : search(file.text);
-      return file === undefined || secrets.length === 0 ? [] : [{ path, secrets, mode: file.mode, folder: mode }];
+      if (OF_POSTGRES.test(entry.name)) return [];
+      if (entry.isDirectory()) return filesWithSecrets(search, [path], searched);
+      const file = entry.isFile() ? contentOf(path, search, searched) : undefined;
+      return file === undefined || file.secrets.length === 0 ? [] : [{ path, folder: mode, ...file }];
     });
   });
 }
@@ -65,12 +79,19 @@ const permissions = ({ mode }: { mode: number }) => mode & 0o777;
 const modeOf = (path: string) => unlessGone(() => permissions(lstatSync(path)));
 const entriesOf = (path: string) => unlessGone(() => readdirSync(path, { withFileTypes: true })) ?? [];
 
-/** Text and permissions of one file, also when it goes between the two looks. */
-const contentOf = (path: string) =>
+/** Milliseconds after a change in which the next one may get the same time: clocks of file systems are coarse. */
+const SAME_TIME = 100;
+
+/** Secrets in one file and its permissions, also when it goes between the two looks. */
+const contentOf = (path: string, search: SecretSearch, searched: Searched) =>
   unlessGone(() => {
     const file = openSync(path, 'r');
     try {
-      return { text: readFileSync(file, 'latin1'), mode: permissions(fstatSync(file)) };
+      const { dev, ino, size, ctimeNs, ctimeMs, mode } = fstatSync(file, { bigint: true });
+      const stamp = [dev, ino, size, ctimeNs].join(' ');
+      const secrets = searched.get(stamp) ?? search(readFileSync(file, 'latin1'));
+      if (Date.now() - Number(ctimeMs) > SAME_TIME) searched.set(stamp, secrets);
+      return { secrets, mode: permissions({ mode: Number(mode) }) };
     } finally {
       closeSync(file);
     }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { Client } from 'pg';
 import { z } from 'zod';
 import { secretsParent } from '../../../src/process/own-directory.ts';
 import { RESOURCES } from '../../../src/sandbox/kubernetes/object.ts';
-import { filesWithSecrets, type SecretSearch } from './secret-search.ts';
+import { filesWithSecrets, type Searched, type SecretSearch } from './secret-search.ts';
 import type { View, World } from './world.ts';
 
 const run = promisify(execFile);
@@ -96,19 +96,48 @@ export function clusterContent(w: World): Map<string, string> {
   return new Map(kinds.map((resource) => [resource.plural, JSON.stringify(store.list(resource))]));
 }
 
-/** Folders in the system's temporary one that programs of the service and of its pipeline make. */
-export function temporaryFolders(): string[] {
-  const ours = /^(tmp\.|indexwright-(copy|build|auth)|opm-|git-)/;
-  const folders = readdirSync(tmpdir(), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && ours.test(entry.name))
-    .map((entry) => join(tmpdir(), entry.name));
-  return [...folders, secretsParent()];
+/** Folders for temporary files that a program may use although TMPDIR names another. */
+const COMMON = ['/tmp', '/var/tmp'];
+
+export interface TemporaryFolders {
+  /** Folders that may hold what programs of the service and of its pipeline write for a while. */
+  now(): string[];
+  /** Removes the folder; TMPDIR is as before. */
+  close(): void;
+}
+
+/**
+ * Makes TMPDIR of this process, and of all programs that it starts from now on, an empty folder: so nothing is searched
+ * that others have left behind, or that tests beside this one write.
+ */
+export function ownTemporaryFolder(): TemporaryFolders {
+  const theirs = process.env.TMPDIR;
+  const own = mkdtempSync(join(tmpdir(), 'indexwright-secrets-'));
+  // The user whom Postgres runs as must be able to enter it.
+  chmodSync(own, 0o755);
+  process.env.TMPDIR = own;
+  const made = /^(tmp\.|indexwright-(copy|build|auth)|opm-|git-)/;
+  const common = () =>
+    COMMON.filter((folder) => existsSync(folder)).flatMap((folder) =>
+      readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory() && made.test(entry.name))
+        .map((entry) => join(folder, entry.name)),
+    );
+  const before = new Set(common());
+  return {
+    now: () => [own, ...common().filter((folder) => !before.has(folder)), secretsParent()],
+    close() {
+      if (theirs === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = theirs;
+      rmSync(own, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Files that hold secrets where anybody but their owner could read them, or that no program needs them in. */
-export function carelessFiles(search: SecretSearch, folders: readonly string[]): string[] {
+export function carelessFiles(search: SecretSearch, folders: readonly string[], searched: Searched): string[] {
   const NEEDED = /\/(config\.json|\.git-credentials)$/;
-  return filesWithSecrets(search, folders)
+  return filesWithSecrets(search, folders, searched)
     .filter(({ path, mode, folder }) => !NEEDED.test(path) || mode !== 0o600 || folder !== 0o700)
     .map(({ path, secrets, mode, folder }) => `${path} (${mode.toString(8)} in ${folder.toString(8)}): ${secrets}`);
 }
