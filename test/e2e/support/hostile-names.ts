@@ -30,7 +30,7 @@ export const HOSTILE_NAMES: HostileCase[] = [
   sending('a bundle in a repository that is a path', /is not a repository/, 'add', {
     bundles: ['localhost:1/../../x:latest'],
   }),
-  sending('a build tag that is a path', /^The pull specification .* is not a repository/, 'add', {
+  refused('a build tag that is a path', /"build_tags.* is not a tag/, 'add', {
     bundles: [],
     build_tags: ['../../catalogs/example-index:v4.19'],
   }),
