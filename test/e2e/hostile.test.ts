@@ -5,11 +5,12 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonText } from '../../src/catalog/json-rules.ts';
 import type { Photograph } from '../../src/sandbox/photograph.ts';
@@ -34,6 +35,10 @@ let stage: Stage;
 let index = '';
 let before: Photograph;
 let projectBefore: string[] = [];
+/** PostgreSQL's data, where its user may not enter the sandbox. */
+let temporaryBefore: string[] = [];
+/** Ids of requests that are complete. */
+const complete: number[] = [];
 
 /** Everything the service and its programs take for their own: HOME and the folder for temporary files. */
 const root = mkdtempSync(join(tmpdir(), 'indexwright-hostile-'));
@@ -69,6 +74,7 @@ beforeAll(async () => {
   });
   before = await here.photograph();
   projectBefore = readdirSync('.').sort();
+  temporaryBefore = readdirSync(own.TMPDIR).sort();
 });
 afterAll(async () => {
   await here?.close();
@@ -106,7 +112,15 @@ async function outcomeOf(route: string, body: Record<string, unknown>): Promise<
   const json = (await answer.json()) as { id: number };
   if (answer.status !== 201) return { state: String(answer.status), reason: JSON.stringify(json) };
   const { state, state_reason: reason } = await here.end(json);
+  if (state === 'complete') complete.push(json.id);
   return { state, reason };
+}
+
+/** Where a process holds a lock, by which others know that its directories are in use; Linux only. */
+function lockedDirectories(pid: number): string[] {
+  const files = `/proc/${pid}/fd`;
+  const open = readdirSync(files).map((file) => readlinkSync(join(files, file)));
+  return open.filter((path) => basename(path) === 'lock').map((path) => dirname(path));
 }
 
 describe.concurrent(`${HOSTILE.length} hostile requests`, { timeout: 240_000 }, () => {
@@ -118,18 +132,32 @@ describe.concurrent(`${HOSTILE.length} hostile requests`, { timeout: 240_000 }, 
 
 test('nothing was written but to the folders of the service', async () => {
   // A request has ended a moment before its folder is gone.
-  const work = () => readdirSync(here.sandbox.layout.path('state', 'work'));
-  await expect.poll(work, { timeout: 30_000 }).toEqual([]);
+  const work = here.sandbox.layout.path('state', 'work');
+  const [ofWorker, ...others] = readdirSync(work);
+  expect(others).toEqual([]);
+  const left = () => readdirSync(join(work, ofWorker ?? ''));
+  await expect.poll(left, { timeout: 30_000 }).toEqual(['lock']);
+  if (existsSync('/proc/self/fd')) {
+    // One for its work, and one for secrets, which is in memory.
+    const inEach = () => lockedDirectories(worker.pid).map((dir) => readdirSync(dir));
+    await expect.poll(inEach, { timeout: 30_000 }).toEqual([['lock'], ['lock']]);
+  }
   expect(existsSync(stage.forbidden)).toBe(false);
   expect(readdirSync(root).sort()).toEqual(['fbc', 'home', 'tmp']);
   expect(readdirSync(own.HOME)).toEqual([]);
-  expect(readdirSync(own.TMPDIR)).toEqual([]);
+  expect(readdirSync(own.TMPDIR).sort()).toEqual(temporaryBefore);
   expect(readdirSync('.').sort()).toEqual(projectBefore);
 });
 
 test('indexes, branches and merge requests are as before', async () => {
   const after = await here.photograph();
-  const tags = Object.entries(after.tags).filter(([tag]) => !tag.startsWith(`${STAGE}:`));
+  const outputs = complete.flatMap((id) => [
+    `indexwright/iib-build:${id}`,
+    `indexwright/index-db:hostile-index-v4.19-${id}`,
+  ]);
+  expect(Object.keys(after.tags)).toEqual(expect.arrayContaining(outputs));
+  const others = Object.entries(after.tags).filter(([tag]) => !outputs.includes(tag));
+  const tags = others.filter(([tag]) => !tag.startsWith(`${STAGE}:`));
   expect({ ...after, tags: Object.fromEntries(tags) }).toEqual(before);
 });
 

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import type { RegistryClient } from '../../../src/registry/client.ts';
 import type { TarEntry } from '../../registry/fixtures.ts';
 
-/** A request that must fail, and what it must say. */
+/** A request made to do harm: it fails or does none, and what it must say. */
 export interface HostileCase {
   name: string;
   route: string;
   /** Throw-away, against the index of {@link Stage}, unless it says otherwise. */
   body(stage: Stage): Promise<Record<string, unknown>> | Record<string, unknown>;
   reason: RegExp;
-  /** `failed`, or the status by which the API refuses it. */
-  state?: '400';
+  /** `failed` by default; `complete` for what is harmless as opm reads it, a status for what the API refuses. */
+  state?: 'complete' | '400';
 }
 
 /** Where hostile things are put. */
