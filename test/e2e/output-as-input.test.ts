@@ -107,7 +107,7 @@ test('a build tag, the source of a merge, and an index by the digest it has and 
       entries: [{ reference: { schema: 'olm.package' }, message: 'old' }],
     }),
   });
-  expect(Object.keys((await imageOf(here, output(deprecated))).configs)).toEqual([
+  expect(Object.keys((await imageOf(here, output(deprecated))).configs).sort()).toEqual([
     '_operator-deprecations-content/harbor-pilot/harbor-pilot.json',
     'harbor-pilot/catalog.json',
     'sextant/catalog.json',
