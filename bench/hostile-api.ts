@@ -1,6 +1,5 @@
 /**
  * What hostile bodies cost: the outcome, the time, the memory of the api, and the longest wait of ordinary requests beside them.
- * Usage: npm exec -- node bench/hostile-api.ts   (ONLY=part of a name)
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +8,11 @@ import { freePort } from '../src/sandbox/ports.ts';
 import { startPostgres } from '../src/sandbox/postgres.ts';
 import { spawnApi } from '../test/api/support/api-process.ts';
 import { HOSTILE } from '../test/api/support/hostile.ts';
+
+if (process.argv.includes('--help')) {
+  process.stdout.write('usage: node bench/hostile-api.ts\n\nONLY, a part of the name of a case: no others.\n');
+  process.exit(0);
+}
 
 const only = process.env.ONLY ?? '';
 const dir = mkdtempSync(join(tmpdir(), 'indexwright-hostile-'));

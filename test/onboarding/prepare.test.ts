@@ -21,6 +21,9 @@ const PROJECT = 'team/catalogs/example-index';
 const HOOK_SECRET = 'a-secret-of-hooks-0123456789';
 const REGISTRY = '{"auths":{"registry.example.com":{"auth":"cGlwZWxpbmU6cGFzc3dvcmQtb2YtcGlwZWxpbmVz"}}}';
 
+/** What was pushed is read by REST right after. */
+const AT_ONCE = { from: 0, to: 0, seed: 1 };
+
 let dir: string;
 let gitlab: GitLab;
 let kubernetes: Kubernetes;
@@ -31,7 +34,7 @@ let wanted: Preparation;
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'indexwright-prepare-'));
   [gitlab, kubernetes] = await Promise.all([
-    startGitLab({ dir: join(dir, 'gitlab') }),
+    startGitLab({ dir: join(dir, 'gitlab'), pushDelay: AT_ONCE }),
     startKubernetes({ dir: join(dir, 'kubernetes') }),
   ]);
   const secret = (name: string, text: string) => {
