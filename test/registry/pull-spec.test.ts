@@ -87,13 +87,9 @@ test('any text is either read and printed the same or refused', () => {
   );
 });
 
-test.each([
-  'a.example.com:65536',
-  '256.1.1.1',
-  '1.2.3.4.5',
-  'example.123',
-  '[::1',
-  '[nonsense]:5000',
-])('a registry that no URL can name, %s', (host) => {
-  expect(() => parsePullSpec(`${host}/a/b:c`)).toThrow(expect.objectContaining({ code: 'pull_spec_invalid' }));
-});
+test.each(['a.example.com:65536', '256.1.1.1', '1.2.3.4.5', 'example.123', '[::1', '[nonsense]:5000'])(
+  'a registry that no URL can name, %s',
+  (host) => {
+    expect(() => parsePullSpec(`${host}/a/b:c`)).toThrow(expect.objectContaining({ code: 'pull_spec_invalid' }));
+  },
+);
