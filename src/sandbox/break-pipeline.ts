@@ -1,11 +1,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isSeq, parseAllDocuments, type YAMLMap } from 'yaml';
-import { z } from 'zod';
-import { Failure } from '../errors/failure.ts';
-import { patiently } from '../errors/retry.ts';
 import { pushBranchContent } from '../onboarding/branch.ts';
-import { restClient } from './rest.ts';
+import { untilShown } from './shown-push.ts';
 
 /** The catalog branch whose pipeline is changed, and who pushes the commit. */
 export interface PipelineChange {
@@ -52,18 +49,7 @@ export async function changePipeline(
       }
     },
   });
-  await shown({ catalogRepoUrl, branch, token }, commit);
-}
-
-/** GitLab's REST API shows a push some time after git has taken it: who looks at once sees the branch as it was. */
-async function shown({ catalogRepoUrl, branch, token }: PipelineChange, commit: string): Promise<void> {
-  const { origin, pathname } = new URL(catalogRepoUrl);
-  const gitlab = restClient(`${origin}/api/v4`, { 'private-token': token });
-  const path = `/projects/${encodeURIComponent(pathname.slice(1))}/repository/branches/${encodeURIComponent(branch)}`;
-  await patiently({ total: 90_000, first: 50, longest: 500 }, new AbortController().signal, async () => {
-    const { commit: tip } = await gitlab('GET', path, z.object({ commit: z.object({ id: z.string() }) }));
-    if (tip.id !== commit) throw new Failure('gitlab_unavailable', `GitLab does not show the push to ${branch} yet`);
-  });
+  await untilShown({ catalogRepoUrl, branch, token }, commit);
 }
 
 const POLICY = {

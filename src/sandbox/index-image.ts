@@ -20,6 +20,7 @@ import { copyImage } from '../registry/copy.ts';
 import { nameOf, parsePullSpec } from '../registry/pull-spec.ts';
 import { type Layout, writePrivate } from './layout.ts';
 import { patientRegistryClient } from './registry-client.ts';
+import { untilShown } from './shown-push.ts';
 
 export interface IndexToMake {
   /** `registry/namespace/name:tag` */
@@ -112,6 +113,7 @@ export async function makeIndexImage(layout: Layout, index: IndexToMake): Promis
     await copyImage({ from: built.ref, to: ref, registry: client, auth, insecure, timeout: 120_000 });
     const artifacts = createArtifacts({ cacheDir: join(scratch, 'artifacts') });
     await artifacts.push(client, artifactTagFor(config.registry, ref), { file: db, annotations: {} });
+    await untilShown({ catalogRepoUrl: index.catalogRepoUrl, branch: ocp, token: index.gitlabToken }, commit);
     map(layout, index);
     return `${nameOf(ref)}@${built.digest}`;
   } finally {

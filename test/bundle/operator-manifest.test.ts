@@ -47,7 +47,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-describe.skipIf(skipped)(skipped || 'compared with operator-manifest 0.0.5', { timeout: 300_000 }, () => {
+describe.skipIf(skipped)(skipped || 'compared with operator-manifest 0.0.5', { timeout: 1_200_000 }, () => {
   test('the same references in the same order, and the same related images after pinning', async () => {
     const differences: Record<string, unknown> = {};
     let compared = 0;
