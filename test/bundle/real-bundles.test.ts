@@ -43,7 +43,7 @@ const read = (bundle: string, file: string) => readFileSync(join(manifests(bundl
 const csvFiles = (bundle: string) =>
   manifestsOf(manifests(bundle)).filter((file) => /^kind: ['"]?ClusterServiceVersion/m.test(read(bundle, file)));
 
-describe.skipIf(noRealBundles)(noRealBundles || 'all real bundles', { timeout: 300_000 }, () => {
+describe.skipIf(noRealBundles)(noRealBundles || 'all real bundles', { timeout: 1_200_000 }, () => {
   test('there are 489 of them, with a CSV each', () => {
     expect(bundles.length).toBe(489);
     expect(originals.size).toBe(489);
